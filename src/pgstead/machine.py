@@ -1,0 +1,198 @@
+"""The narrow waist: what a machine is, on no platform in particular.
+
+Modules make machines; platforms turn them into what they have. Neither knows the other.
+
+Texts (file contents, command arguments, environment values) name no place on any platform:
+they hold tokens made by `path`, `binary` and `directory_of`, which a platform replaces
+when it lowers the machine (`replace_tokens`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+from pgstead.membership import Membership
+
+BOOTSTRAP_ONLY = "# bootstrap only"
+"""Ends a line `key: value` that a server reads at its first start alone.
+
+Such lines stand in no digest (`significant`), and a machine that joins an existing
+cluster gets other values for them (`bind`).
+"""
+
+_TOKEN = re.compile(r"@\{(path|bin|dir):([^}]*)\}")
+_BOOTSTRAP_LINE = re.compile(rf"^(?P<key>[\w-]+): .*{re.escape(BOOTSTRAP_ONLY)}$", re.MULTILINE)
+
+
+class OnChange(StrEnum):
+    """What it takes to bring a changed value into effect, from least to most disruptive."""
+
+    CREATE_ONLY = "create_only"
+    RELOAD = "reload"
+    RESTART = "restart"
+    IN_PLACE = "in_place"
+    REPLACE = "replace"
+    REFUSE = "refuse"
+
+    @property
+    def severity(self) -> int:
+        """The position in the order above: 0 for `create_only`."""
+        return list(OnChange).index(self)
+
+
+def path(place: str) -> str:
+    """A token for an absolute path on the machine, e.g. `/etc/etcd/conf.yml`."""
+    return f"@{{path:{place}}}"
+
+
+def binary(program: str) -> str:
+    """A token for a program: `etcd`, `haproxy`, `patroni`, `postgres`, `initdb`, ..."""
+    return f"@{{bin:{program}}}"
+
+
+def directory_of(software: str) -> str:
+    """A token for the folder that holds a software's programs, e.g. `postgresql`."""
+    return f"@{{dir:{software}}}"
+
+
+def replace_tokens(text: str, place: Callable[[str, str], str]) -> str:
+    """`text` with each token replaced by `place(kind, name)`; kind is path, bin or dir."""
+    return _TOKEN.sub(lambda found: place(found[1], found[2]), text)
+
+
+def significant(text: str) -> str:
+    """`text` without its bootstrap-only lines: what is compared to see a change."""
+    if BOOTSTRAP_ONLY not in text:
+        return text
+    return "".join(
+        line
+        for line in text.splitlines(keepends=True)
+        if not line.rstrip().endswith(BOOTSTRAP_ONLY)
+    )
+
+
+def bind(text: str, values: Mapping[str, str]) -> str:
+    """`text` with the bootstrap-only lines of the named keys given other values."""
+
+    def line(found: re.Match[str]) -> str:
+        key = found["key"]
+        return f"{key}: {values[key]}  {BOOTSTRAP_ONLY}" if key in values else found[0]
+
+    return _BOOTSTRAP_LINE.sub(line, text)
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file on the machine, by its absolute path on a conventional Linux system.
+
+    `service` is the one that reads it, to be reloaded or restarted as `on_change` says.
+    A secret file's content never leaves the materials but as a keyed digest.
+    """
+
+    path: str
+    content: str = field(repr=False)
+    mode: int = 0o640
+    owner: str = "root"
+    secret: bool = False
+    on_change: OnChange = OnChange.RESTART
+    service: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """A folder on the machine; `data` marks the one that must never be lost."""
+
+    path: str
+    mode: int = 0o700
+    owner: str = "root"
+    data: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A distribution's package, with a version where a certain one is wanted."""
+
+    name: str
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A system user that a service runs as."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """How to see that a service is ready: a TCP port that accepts, on the machine's address."""
+
+    port: int
+    deadline: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A one-time setup command; it is done when `creates` exists."""
+
+    name: str
+    argv: tuple[str, ...]
+    creates: str
+    user: str = "root"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A long-running program, started after the setup commands and restarted when it dies.
+
+    `reload_signal` goes to the main process. `stop_seconds` is how long a clean stop may
+    take. `stagger` is the least time, in seconds, between the starts of two services of
+    this name in one stack. `guest_only` marks what makes sense only on a machine with a
+    kernel of its own (time synchronisation); platforms that lend their own leave it out.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    user: str = "root"
+    environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    reload_signal: str = "HUP"
+    stop_signal: str = "TERM"
+    stop_seconds: int = 60
+    ready: Probe | None = None
+    stagger: float = 0.0
+    guest_only: bool = False
+    on_change: OnChange = OnChange.RESTART
+
+
+@dataclass(frozen=True, slots=True)
+class Software:
+    """What a machine carries, in the order it is laid down."""
+
+    packages: tuple[Package, ...] = ()
+    users: tuple[User, ...] = ()
+    directories: tuple[Directory, ...] = ()
+    files: tuple[File, ...] = ()
+    setup: tuple[Command, ...] = ()
+    services: tuple[Service, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What should exist: one machine.
+
+    `name` is unique in the stack, `module` is the stack file's key it comes from,
+    `after` names machines that must be ready before this one is made, and `membership`
+    says what it is a part of.
+    """
+
+    name: str
+    module: str
+    address: str
+    software: Software
+    membership: Membership
+    after: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()

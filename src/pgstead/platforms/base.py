@@ -1,0 +1,79 @@
+"""The protocol of a platform: machines in, things that run out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from pgstead.engine.resource import Observed, Recorded, Resource, Steps
+from pgstead.machine import Machine, OnChange
+from pgstead.modules.base import Facts
+from pgstead.reach.base import Reach
+
+Digest = Callable[[str], str]
+"""A keyed digest of secret content (`engine.materials`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """Whether a machine is on, and which boot of it: `boot` differs after every start."""
+
+    on: bool
+    boot: str = ""
+
+
+class Platform(Protocol):
+    """One kind of ground that machines stand on. All methods raise `PlatformError`."""
+
+    kind: ClassVar[str]
+
+    def resolve(self) -> Facts:
+        """What exists already: server versions and the like. Raises `MissingSoftware`."""
+
+    def allocate(self, machines: Iterable[str], taken: Mapping[str, str]) -> Mapping[str, str]:
+        """Free addresses for those machines; `taken` are the addresses already given in the stack."""
+
+    def lower(self, machines: Iterable[Machine], digest: Digest) -> tuple[Resource, ...]:
+        """The machines as this platform's resources, each at `machine.<name>`."""
+
+    def observe(
+        self, targets: Mapping[str, Resource | Recorded], digest: Digest
+    ) -> Mapping[str, Observed]:
+        """What is there of the machines at those addresses."""
+
+    def create(self, resource: Resource, bindings: Mapping[str, str]) -> Steps:
+        """Steps that make a machine and wait until its services are ready.
+
+        `bindings` replace bootstrap-only values in its files (`machine.bind`).
+        """
+
+    def update(self, resource: Resource, changed: Mapping[str, OnChange]) -> Steps:
+        """Steps that push what changed and reload or restart the services that read it."""
+
+    def delete(self, recorded: Recorded, *, delete_data: bool) -> Steps:
+        """Steps that stop a machine, verify that it is gone, and remove it."""
+
+    def dispose(self) -> None:
+        """Remove what all machines shared, once none is left."""
+
+    def reach(self, machine: str) -> Reach:
+        """How to push to, run on and read from a machine."""
+
+    def start(self, machine: str) -> None:
+        """Start all services of a machine; returns when they are ready."""
+
+    def stop(self, machine: str) -> None:
+        """Stop all services cleanly; data stays."""
+
+    def restart(self, machine: str, service: str) -> None:
+        """Restart one service and wait until it is ready."""
+
+    def power(self, machine: str) -> Power:
+        """Whether it is on."""
+
+    def power_off(self, machine: str, boot: str) -> None:
+        """Kill every process of that boot at once and verify that all are gone.
+
+        Raises `Refused` if the machine is at another boot by now.
+        """
