@@ -88,7 +88,9 @@ class PatroniMember:
     """A member of a Patroni cluster.
 
     `settings` is the dynamic configuration in Patroni's own shape (`ttl`, `loop_wait`,
-    `postgresql: {parameters: ...}`); all members of a scope carry the same.
+    `postgresql: {parameters: ...}`); all members of a scope carry the same. `sync_path` is
+    a data folder, by the machine's own path, that was filled without waiting for the disk:
+    its file system is to be synced once before the member counts as ready.
     """
 
     scope: str
@@ -101,6 +103,7 @@ class PatroniMember:
     etcd_cluster: str | None = None
     api_port: int = 4443
     port: int = 5432
+    sync_path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

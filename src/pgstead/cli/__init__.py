@@ -1,0 +1,16 @@
+"""The command line: arguments in, one operation, its result rendered.
+
+Importing this package is cheap; each command imports what it needs.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line and leave with the exit code of the contract (docs/cli.md)."""
+    from pgstead.cli.app import app  # noqa: PLC0415 - keeps importing the package cheap
+    from pgstead.cli.failure import guarded  # noqa: PLC0415
+
+    sys.exit(guarded(lambda: app(standalone_mode=False)))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Callable, Protocol
+from typing import Any, Protocol
 
 from pgstead.machine import OnChange
 
@@ -115,7 +115,7 @@ class Provider(Protocol):
         """Steps that make it; `recorded` tells of an earlier one that is gone or half made."""
 
     def update(self, resource: Resource, changed: Mapping[str, OnChange]) -> Steps:
-        """Steps that bring the changed keys into effect, with as little disruption as they allow."""
+        """Steps that bring the changed keys into effect, disturbing as little as they allow."""
 
     def replace(self, resource: Resource, recorded: Recorded) -> Steps:
         """Steps that remove it but for its data, and make it anew."""

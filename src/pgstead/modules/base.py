@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
@@ -20,6 +20,11 @@ class Facts:
     platform: str
     versions: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
+    @property
+    def shares_kernel(self) -> bool:
+        """Whether the machines share one kernel, and so its address space and devices."""
+        return self.platform == "local"
+
 
 class Materials(Protocol):
     """What pgstead owns for a stack. Asked for by name, made on the first ask, then kept."""
@@ -27,11 +32,18 @@ class Materials(Protocol):
     def address(self, machine: str, wanted: str | None = None) -> str:
         """The machine's IPv4 address; `wanted` is one that the stack file gives."""
 
+    def reserve(self, machines: Iterable[str]) -> None:
+        """Find addresses for all of those machines that have none, in one go."""
+
     def password(self, name: str) -> str:
         """The password of that name."""
 
-    def authority(self, name: str) -> Authority:
-        """The certificate authority of that name; its key is None where only others sign."""
+    def authority(self, name: str, given: Authority | None = None) -> Authority:
+        """The certificate authority of that name; its key is None where only others sign.
+
+        `given` is one that the stack file brings along: it is used as it is, for the
+        certificates asked for from then on, and not kept.
+        """
 
     def certificate(self, request: CertificateRequest) -> KeyPair:
         """A certificate as asked for, renewed when its end is near or the request changed."""
@@ -39,7 +51,15 @@ class Materials(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Everything a module may depend on besides its own variables."""
+    """Everything a module may depend on besides its own variables.
+
+    `module` is its key in the stack file; `authorities` are those of the stack file by
+    name, None for the ones that pgstead makes itself.
+    """
 
     facts: Facts
     materials: Materials
+    module: str = ""
+    authorities: Mapping[str, Authority | None] = field(
+        default_factory=lambda: MappingProxyType({})
+    )

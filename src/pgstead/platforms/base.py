@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Protocol
 
 from pgstead.engine.resource import Observed, Recorded, Resource, Steps
@@ -54,8 +55,8 @@ class Platform(Protocol):
     def delete(self, recorded: Recorded, *, delete_data: bool) -> Steps:
         """Steps that stop a machine, verify that it is gone, and remove it."""
 
-    def dispose(self) -> None:
-        """Remove what all machines shared, once none is left."""
+    def dispose(self) -> tuple[Path, ...]:
+        """Remove what all machines shared, once none is left; gives where data was kept."""
 
     def reach(self, machine: str) -> Reach:
         """How to push to, run on and read from a machine."""

@@ -1,8 +1,9 @@
-"""Certificate authorities and certificates, on `cryptography`."""
+"""What an authority, a certificate and a request for one are."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 
 KeyKind = Literal["ecdsa-p256", "rsa-2048", "rsa-3072", "rsa-4096"]
@@ -46,3 +47,28 @@ class CertificateRequest:
     validity_hours: int = 365 * 24
     early_renewal_hours: int = 30 * 24
     key: KeyKind = "ecdsa-p256"
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateInfo:
+    """What a certificate says.
+
+    `subject` and `issuer` are RFC 4514 texts; `names` are the dNSNames and `addresses` the
+    iPAddresses, sorted; `serial` and `fingerprint` (SHA-256) are lower-case hexadecimal;
+    `key` is a `KeyKind`, or another algorithm's name such as `ed25519`.
+    """
+
+    subject: str
+    issuer: str
+    common_name: str | None
+    organization: str | None
+    names: tuple[str, ...]
+    addresses: tuple[str, ...]
+    server: bool
+    client: bool
+    is_authority: bool
+    not_before: datetime
+    not_after: datetime
+    serial: str
+    fingerprint: str
+    key: str

@@ -1,0 +1,52 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pgstead.cli.console import Format
+from pgstead.errors import SpecError
+
+DEFAULT_FILE = Path("pgstead.yaml")
+
+StackFile = Annotated[
+    Path, typer.Argument(metavar="[FILE]", help="The stack file.", show_default=True)
+]
+Output = Annotated[Format, typer.Option("--format", help="How to print the result.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Go on without asking.")]
+Recreate = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--recreate",
+        metavar="ADDRESS",
+        help="Make this resource anew although the only copy of its data is gone.",
+    ),
+]
+
+
+def split_file(words: list[str] | None) -> tuple[Path, list[str]]:
+    """The stack file and the rest; a first word that is no file's name belongs to the rest."""
+    first, *rest = words or [str(DEFAULT_FILE)]
+    named = Path(first)
+    if named.suffix in (".yaml", ".yml", ".json") or named.is_file():
+        return named, rest
+    return DEFAULT_FILE, [first, *rest]
+
+
+def at_most(words: list[str], expected: str) -> list[str | None]:
+    """The words by position, None where one was left out.
+
+    `expected` is a usage text, e.g. `MACHINE [SERVICE]`. Raises `SpecError` when there are
+    more words than it has, or a word that is no option is missing.
+    """
+    names = expected.split()
+    needed = sum(not name.startswith("[") for name in names)
+    if not needed <= len(words) <= len(names):
+        raise SpecError(
+            f"expected [FILE] {expected}, but got: {' '.join(words) or 'nothing'}",
+            hint="run the command with --help",
+        )
+    return [*words, *[None] * (len(names) - len(words))]

@@ -1,0 +1,67 @@
+"""Where text goes: results to standard output, progress and questions to standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from pgstead.errors import SpecError
+from pgstead.redaction import redact
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class Format(StrEnum):
+    """How a result is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def out() -> Console:
+    """The console for results."""
+    from rich.console import Console  # noqa: PLC0415 - not needed for JSON
+
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def err() -> Console:
+    """The console for progress, warnings and questions."""
+    from rich.console import Console  # noqa: PLC0415 - not needed for JSON
+
+    return Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on standard output."""
+    json.dump(document, sys.stdout, indent=2, ensure_ascii=False, default=str)
+    sys.stdout.write("\n")
+
+
+def warn(warnings: tuple[str, ...] | list[str]) -> None:
+    """Warnings, on standard error."""
+    if not warnings:
+        return
+    from rich.text import Text  # noqa: PLC0415 - not needed where nothing is wrong
+
+    console = err()
+    for warning in warnings:
+        console.print(Text.assemble(("warning: ", "bold yellow"), redact(warning)))
+
+
+def confirm(question: str, *, yes: bool, flag: str = "--yes") -> bool:
+    """Ask, unless `yes`; where nobody can answer, say which flag to give.
+
+    Raises `SpecError` if standard input is no terminal.
+    """
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise SpecError(
+            f"nobody to ask: {question}", hint=f"give {flag} to go on without a question"
+        )
+    err().print(f"[bold]{question}[/] Only 'yes' goes on: ", end="")
+    return input().strip() == "yes"

@@ -1,0 +1,48 @@
+"""The end of an `up`: what was done, how to connect, what to try next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from pgstead.operations.results import Up
+
+
+def show(done: Up, console: Console) -> None:
+    """A few lines for a person."""
+    if not done.accepted:
+        console.print("Nothing was changed.")
+        return
+    console.print(Text(_headline(done), style="bold green"))
+    for role, uri in done.connections.items():
+        console.print(Text.assemble((f"  {role:<8}", "dim"), uri))
+    if done.connections:
+        console.print(Text("Next:", style="dim"))
+        for command in ("status", "psql", "switchover", "plan"):
+            console.print(Text(f"  pgstead {command} {done.file}", style="dim"))
+
+
+def _headline(done: Up) -> str:
+    if not done.changed:
+        return done.summary
+    words = f"{done.name}: {len(done.changed)} resources changed"
+    if done.first_write_seconds is not None:
+        words += f"; first write after {done.first_write_seconds:.1f} s"
+    if done.ready_seconds is not None:
+        words += f", whole after {done.ready_seconds:.1f} s"
+    return words
+
+
+def as_json(done: Up) -> dict[str, Any]:
+    """One document."""
+    return {
+        "name": done.name,
+        "accepted": done.accepted,
+        "changed": list(done.changed),
+        "summary": done.summary,
+        "first_write_seconds": done.first_write_seconds,
+        "ready_seconds": done.ready_seconds,
+        "connections": done.connections,
+    }

@@ -1,0 +1,104 @@
+"""What etcd answers, parsed."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pgstead.clients.http import Answer
+from pgstead.errors import ClientError
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether a member serves, and if not, why."""
+
+    ok: bool
+    reason: str = ""
+
+    @classmethod
+    def parse(cls, answer: Answer) -> Health:
+        """From `/health`: `{"health": "true"}`, on 3.5 with a reason."""
+        try:
+            said = answer.json()
+        except ClientError as error:
+            return cls(False, error.message)
+        ok = answer.ok and str(said.get("health", "")).lower() == "true"
+        return cls(ok, "" if ok else f"{answer.asked}: {said.get('reason') or answer.text[:200]}")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member as the cluster knows it. One that never started has no client URLs."""
+
+    id: int
+    name: str
+    peer_urls: tuple[str, ...]
+    client_urls: tuple[str, ...] = ()
+    is_learner: bool = False
+
+    @property
+    def started(self) -> bool:
+        """Whether it has ever joined and told its client URLs."""
+        return bool(self.client_urls)
+
+    @classmethod
+    def parse(cls, said: Mapping[str, Any]) -> Member:
+        """From an element of `members`; what is empty or false is left out there."""
+        return cls(
+            int(said.get("ID", 0)),
+            str(said.get("name", "")),
+            tuple(said.get("peerURLs", ())),
+            tuple(said.get("clientURLs", ())),
+            bool(said.get("isLearner", False)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The state of one member. `leader` and `member` are ids, `database_bytes` a size."""
+
+    version: str
+    member: int
+    leader: int
+    raft_term: int
+    raft_index: int
+    database_bytes: int
+    is_learner: bool = False
+    errors: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, said: Mapping[str, Any]) -> Status:
+        """From `/v3/maintenance/status`; numbers come as strings."""
+        return cls(
+            str(said.get("version", "")),
+            int(said.get("header", {}).get("member_id", 0)),
+            int(said.get("leader", 0)),
+            int(said.get("raftTerm", 0)),
+            int(said.get("raftIndex", 0)),
+            int(said.get("dbSize", 0)),
+            bool(said.get("isLearner", False)),
+            tuple(said.get("errors", ())),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class KeyValue:
+    """A key, its value, the revision that changed it last, and its lease (0: none)."""
+
+    key: str
+    value: str
+    revision: int
+    lease: int = 0
+
+    @classmethod
+    def parse(cls, said: Mapping[str, Any]) -> KeyValue:
+        """From an element of `kvs`."""
+        return cls(
+            base64.b64decode(said.get("key", "")).decode(errors="replace"),
+            base64.b64decode(said.get("value", "")).decode(errors="replace"),
+            int(said.get("mod_revision", 0)),
+            int(said.get("lease", 0)),
+        )

@@ -1,0 +1,249 @@
+"""The resource `etcd.<cluster>`: authentication, users and what they may do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+
+from pgstead.clients.etcd import EtcdClient
+from pgstead.clients.http import Unreachable
+from pgstead.clusters.etcd_view import Previous, as_root, user_key
+from pgstead.clusters.groups import ROOT, EtcdCluster
+from pgstead.engine.resource import (
+    Attribute,
+    Observed,
+    Present,
+    Recorded,
+    Resource,
+    Step,
+    Steps,
+    Unknown,
+    Value,
+)
+from pgstead.errors import ClientError
+from pgstead.machine import OnChange
+from pgstead.membership import EtcdAccess
+from pgstead.platforms.base import Digest
+from pgstead.waiting import wait
+
+KIND = "etcd"
+AUTHENTICATION = "authentication"
+OTHER = "unknown to pgstead"
+HEALTHY_SECONDS = 60.0
+
+
+def lower(cluster: EtcdCluster, digest: Digest) -> Resource | None:
+    """The cluster's resource; None if no member says anything about authentication.
+
+    A root without password is reached by a certificate with a common name only, which
+    the gateway refuses: then just the authentication itself is compared.
+    """
+    access = cluster.access
+    if access is None:
+        return None
+    return Resource(
+        cluster.address,
+        KIND,
+        dict(_attributes(access, digest)),
+        tuple(f"machine.{name}" for name in cluster.members),
+        place={"cluster_name": cluster.name},
+        body=cluster,
+    )
+
+
+def _attributes(access: EtcdAccess, digest: Digest) -> Iterator[tuple[str, Attribute]]:
+    yield AUTHENTICATION, Attribute("on", OnChange.RELOAD, "authentication")
+    if access.root_password is None:
+        return
+    for name, password in _passwords(access).items():
+        label = f"password of etcd user {name}"
+        yield user_key(name), Attribute(digest(password), OnChange.RELOAD, label, hidden=True)
+    for user in access.users:
+        label = f"prefixes of etcd user {user.name}"
+        yield (
+            f"prefixes:{user.name}",
+            Attribute(_joined(user.prefixes), OnChange.RELOAD, label),
+        )
+
+
+def _passwords(access: EtcdAccess) -> dict[str, str]:
+    """Users and their passwords, root last: it is needed for all the others."""
+    users = {user.name: user.password for user in access.users}
+    return {**users, **({ROOT: access.root_password} if access.root_password else {})}
+
+
+def passwords(cluster: EtcdCluster) -> dict[str, str]:
+    """The users' passwords by attribute key."""
+    if cluster.access is None:
+        return {}
+    return {user_key(name): password for name, password in _passwords(cluster.access).items()}
+
+
+def _joined(prefixes: tuple[str, ...]) -> str:
+    return ", ".join(sorted(prefixes))
+
+
+class EtcdProvider:
+    """Implements `engine.resource.Provider` for `etcd` resources."""
+
+    def __init__(
+        self,
+        clusters: Mapping[str, EtcdCluster],
+        digest: Digest,
+        *,
+        recorded: Mapping[str, Recorded],
+        previous: Previous,
+    ) -> None:
+        self.clusters = {cluster.address: cluster for cluster in clusters.values()}
+        self.digest, self.recorded, self.previous = digest, recorded, previous
+
+    def observe(self, targets: Mapping[str, Resource | Recorded]) -> Mapping[str, Observed]:
+        """Which users have the wanted passwords, and what they may do."""
+        return {address: self._observe(address) for address in targets}
+
+    def _observe(self, address: str) -> Observed:
+        cluster = self.clusters.get(address)
+        if cluster is None or cluster.access is None:
+            return Present({})
+        try:
+            return Present(dict(self._seen(cluster, cluster.access)))
+        except Unreachable as error:
+            made = address in self.recorded and self.recorded[address].status != "creating"
+            return Unknown(error.message) if made else None
+        except ClientError as error:
+            return Unknown(error.message)
+
+    def _seen(
+        self, cluster: EtcdCluster, access: EtcdAccess
+    ) -> Iterator[tuple[str, Value | Unknown]]:
+        client = cluster.client()
+        enabled = client.authentication_enabled()
+        yield AUTHENTICATION, "on" if enabled else "off"
+        if access.root_password is None:
+            return
+        if not enabled:
+            return
+        for name, password in _passwords(access).items():
+            yield user_key(name), self._password_seen(cluster, client, name, password)
+        root = as_root(cluster, self.previous)
+        roles = root.roles()
+        for user in access.users:
+            allowed = user.name in roles and user.name in root.users()
+            granted = allowed and user.name in root.user_roles(user.name)
+            yield (
+                f"prefixes:{user.name}",
+                _joined(root.role_prefixes(user.name)) if granted else None,
+            )
+
+    def _password_seen(
+        self, cluster: EtcdCluster, client: EtcdClient, name: str, password: str
+    ) -> Value:
+        """A digest of the password that works, of the wanted and the last applied one."""
+        if client.accepts(name, password):
+            return self.digest(password)
+        last = self.previous(f"{cluster.address}/{user_key(name)}")
+        return self.digest(last) if last and client.accepts(name, last) else OTHER
+
+    def create(self, resource: Resource, *, recorded: Recorded | None) -> Steps:
+        """Make users, then turn authentication on."""
+        del recorded
+        yield from self._steps(resource)
+
+    def update(self, resource: Resource, changed: Mapping[str, OnChange]) -> Steps:
+        """The same: what is right already is left alone."""
+        del changed
+        yield from self._steps(resource)
+
+    def replace(self, resource: Resource, recorded: Recorded) -> Steps:
+        """There is nothing to replace."""
+        del recorded
+        yield from self._steps(resource)
+
+    def delete(self, recorded: Recorded, *, delete_data: bool) -> Steps:
+        """Users go with their cluster."""
+        del recorded, delete_data
+        yield from ()
+
+    def _steps(self, resource: Resource) -> Steps:
+        cluster = self.clusters[resource.address]
+        access = cluster.access
+        if access is None:
+            return
+        yield Step(f"wait for etcd cluster {cluster.name}", partial(_wait_healthy, cluster))
+        yield Step(
+            f"users and authentication of etcd cluster {cluster.name}",
+            lambda: converge(cluster, access, self.previous),
+        )
+
+
+def _wait_healthy(cluster: EtcdCluster) -> None:
+    client = cluster.client()
+    reasons: list[str] = []
+
+    def ready() -> bool:
+        for member in cluster.members.values():
+            health = client.health(member.address, member.client_port)
+            if health.ok:
+                return True
+            reasons[:] = [health.reason]
+        return False
+
+    wait(
+        ready,
+        deadline=HEALTHY_SECONDS,
+        what=f"a member of etcd cluster {cluster.name} that serves",
+        error=lambda: reasons[0] if reasons else None,
+    )
+
+
+def converge(cluster: EtcdCluster, access: EtcdAccess, previous: Previous) -> None:
+    """Bring users, roles and authentication to what they should be; safe to repeat."""
+    client = cluster.client() if access.root_password is None else as_root(cluster, previous)
+    enabled = client.authentication_enabled()
+    if enabled and access.root_password is None:
+        return
+    users = client.users()
+    if ROOT not in users:
+        client.user_add(ROOT, access.root_password)
+    if ROOT not in client.roles():
+        client.role_add(ROOT)
+    client.user_grant(ROOT, ROOT)
+    for user in access.users:
+        _ensure_user(client, user.name, user.password, present=user.name in users)
+        _ensure_role(client, user.name, user.prefixes)
+    if not enabled:
+        _ensure_root_password(client, access, existed=ROOT in users, accepted=False)
+        client.authentication_enable()
+        return
+    accepted = client.accepts(ROOT, access.root_password or "")
+    _ensure_root_password(client, access, existed=True, accepted=accepted)
+
+
+def _ensure_user(client: EtcdClient, name: str, password: str, *, present: bool) -> None:
+    if not present:
+        client.user_add(name, password)
+    elif not client.accepts(name, password):
+        client.user_change_password(name, password)
+
+
+def _ensure_role(client: EtcdClient, name: str, prefixes: tuple[str, ...]) -> None:
+    if name not in client.roles():
+        client.role_add(name)
+    there = client.role_prefixes(name)
+    for prefix in prefixes:
+        if prefix not in there:
+            client.role_grant_prefix(name, prefix)
+    for prefix in there:
+        if prefix not in prefixes:
+            client.role_revoke_prefix(name, prefix)
+    if name not in client.user_roles(name):
+        client.user_grant(name, name)
+
+
+def _ensure_root_password(
+    client: EtcdClient, access: EtcdAccess, *, existed: bool, accepted: bool
+) -> None:
+    """Root's password comes last: with it the old one ends."""
+    if access.root_password is not None and existed and not accepted:
+        client.user_change_password(ROOT, access.root_password)
+        client.password = access.root_password

@@ -1,0 +1,130 @@
+"""The clusters that machines form together, found by their memberships alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pgstead.clients.etcd import EtcdClient
+from pgstead.clients.patroni import PatroniClient
+from pgstead.machine import Machine
+from pgstead.membership import (
+    EtcdAccess,
+    EtcdMember,
+    PatroniMember,
+    PostgresAccess,
+    StandaloneServer,
+)
+
+ROOT = "root"
+"""etcd's administrator; the name is fixed by etcd."""
+
+M = TypeVar("M", EtcdMember, PatroniMember)
+
+
+@dataclass(frozen=True, slots=True)
+class EtcdCluster:
+    """An etcd cluster; `members` by machine name."""
+
+    name: str
+    members: Mapping[str, EtcdMember]
+
+    @property
+    def address(self) -> str:
+        """The address of its resource."""
+        return f"etcd.{self.name}"
+
+    @property
+    def access(self) -> EtcdAccess | None:
+        """Its authentication, if a member says that there is one."""
+        return next((m.access for m in self.members.values() if m.access), None)
+
+    def without(self, machine: str) -> EtcdCluster:
+        """The cluster as its other members form it."""
+        return EtcdCluster(self.name, {k: m for k, m in self.members.items() if k != machine})
+
+    def client(self, *, root_password: str | None = None) -> EtcdClient:
+        """A client of all its members, as root where root has a password."""
+        first = next(iter(self.members.values()))
+        password = root_password or (self.access.root_password if self.access else None)
+        endpoints = [(m.address, m.client_port) for m in self.members.values()]
+        return EtcdClient(endpoints, first.operator, ROOT if password else None, password)
+
+
+@dataclass(frozen=True, slots=True)
+class PatroniScope:
+    """A Patroni cluster; `members` by machine name, with the same settings each."""
+
+    name: str
+    members: Mapping[str, PatroniMember]
+
+    @property
+    def address(self) -> str:
+        """The address of the resource that holds its dynamic configuration."""
+        return f"patroni.{self.name}"
+
+    @property
+    def postgres_address(self) -> str:
+        """The address of the resource that holds its roles and databases."""
+        return f"postgres.{self.name}"
+
+    @property
+    def first(self) -> PatroniMember:
+        """Any member: what belongs to the whole scope is on each."""
+        return next(iter(self.members.values()))
+
+    @property
+    def access(self) -> PostgresAccess:
+        """Roles and databases."""
+        return self.first.access
+
+    @property
+    def prefix(self) -> str:
+        """The prefix of its keys in etcd, with a slash at its end."""
+        return f"/{self.first.namespace.strip('/')}/{self.name}/".replace("//", "/")
+
+    def without(self, machine: str) -> PatroniScope:
+        """The scope as its other members form it."""
+        return PatroniScope(self.name, {k: m for k, m in self.members.items() if k != machine})
+
+    def machine_of(self, member: str) -> str | None:
+        """The machine whose Patroni has that name."""
+        return next((k for k, m in self.members.items() if m.name == member), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Everything that a stack's machines form."""
+
+    etcd: Mapping[str, EtcdCluster]
+    patroni: Mapping[str, PatroniScope]
+    standalone: Mapping[str, StandaloneServer]
+    machines: Mapping[str, Machine]
+
+
+def api(member: PatroniMember) -> PatroniClient:
+    """A client of a member's REST API."""
+    return PatroniClient(member.address, member.api_port, member.operator)
+
+
+def group(machines: Iterable[Machine]) -> Groups:
+    """Sort machines into their clusters, in the machines' order."""
+    by_name = {machine.name: machine for machine in machines}
+    members = {name: machine.membership for name, machine in by_name.items()}
+    etcd = {k: m for k, m in members.items() if isinstance(m, EtcdMember)}
+    patroni = {k: m for k, m in members.items() if isinstance(m, PatroniMember)}
+    return Groups(
+        {n: EtcdCluster(n, _where(etcd, "cluster", n)) for n in _names(etcd, "cluster")},
+        {n: PatroniScope(n, _where(patroni, "scope", n)) for n in _names(patroni, "scope")},
+        {k: m for k, m in members.items() if isinstance(m, StandaloneServer)},
+        by_name,
+    )
+
+
+def _names(members: Mapping[str, M], key: str) -> list[str]:
+    return list(dict.fromkeys(str(getattr(member, key)) for member in members.values()))
+
+
+def _where(members: Mapping[str, M], key: str, value: str) -> dict[str, M]:
+    return {name: member for name, member in members.items() if getattr(member, key) == value}

@@ -1,0 +1,79 @@
+"""From machines to the resources of their clusters, and the order among them all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from pgstead.clusters import etcd, patroni, places, postgres, postgres_content
+from pgstead.clusters.groups import group
+from pgstead.engine.resource import Resource
+from pgstead.machine import Machine
+from pgstead.platforms.base import Digest
+
+
+def lower(machines: Iterable[Machine], digest: Digest) -> tuple[Resource, ...]:
+    """The resources `etcd.<cluster>`, `patroni.<scope>` and `postgres.<scope or server>`.
+
+    Each comes after its members' machines. The last two do not wait for each other: roles
+    are made as soon as there is a primary, while standbys still copy.
+    """
+    groups = group(machines)
+    found = [etcd.lower(cluster, digest) for cluster in groups.etcd.values()]
+    found += [patroni.lower(scope) for scope in groups.patroni.values()]
+    found += [postgres.lower(target, digest) for target in postgres.targets(groups).values()]
+    return tuple(resource for resource in found if resource is not None)
+
+
+def order(machines: Iterable[Machine]) -> Mapping[str, tuple[str, ...]]:
+    """What machine resources come after, besides what their machines say.
+
+    Patroni cannot start without its user in etcd; nothing else waits.
+    """
+    groups = group(machines)
+    with_access = {name for name, cluster in groups.etcd.items() if cluster.access}
+    waits: dict[str, tuple[str, ...]] = {}
+    for scope in groups.patroni.values():
+        for name, member in scope.members.items():
+            cluster = member.etcd_cluster or ""
+            if cluster in with_access:
+                waits[f"machine.{name}"] = (f"etcd.{cluster}",)
+            elif cluster in groups.etcd:
+                waits[f"machine.{name}"] = tuple(
+                    f"machine.{etcd}" for etcd in groups.etcd[cluster].members
+                )
+    return waits
+
+
+def annotate(resources: Iterable[Resource], machines: Iterable[Machine]) -> tuple[Resource, ...]:
+    """A platform's machine resources with the order above, and what the state keeps of them."""
+    by_address = {f"machine.{machine.name}": machine for machine in machines}
+    waits = order(by_address.values())
+    return tuple(
+        replace(
+            resource,
+            after=tuple(dict.fromkeys((*resource.after, *waits.get(resource.address, ())))),
+            place={**resource.place, **places.of(by_address[resource.address])},
+        )
+        if resource.address in by_address
+        else resource
+        for resource in resources
+    )
+
+
+def passwords(machines: Iterable[Machine]) -> dict[str, str]:
+    """Every password that the cluster resources apply, by `<resource address>/<attribute key>`.
+
+    Whoever keeps them once a resource is ready can give them back as `previous` when they
+    have changed, so that servers which still have the old ones can be reached.
+    """
+    groups = group(machines)
+    found: dict[str, str] = {}
+    for cluster in groups.etcd.values():
+        for key, password in etcd.passwords(cluster).items():
+            found[f"{cluster.address}/{key}"] = password
+    for target in postgres.targets(groups).values():
+        for role in target.access.roles:
+            key = postgres_content.password_key(role.name)
+            found[f"{target.address}/{key}"] = role.password
+    return found

@@ -1,0 +1,204 @@
+"""The resource `patroni.<scope>`: the dynamic configuration that all members share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from pgstead.clients.postgres import Login, connect
+from pgstead.clusters import patroni_steps, patroni_view, settings
+from pgstead.clusters.groups import PatroniScope, api
+from pgstead.engine.resource import (
+    Attribute,
+    Observed,
+    Present,
+    Recorded,
+    Resource,
+    Step,
+    Steps,
+    Unknown,
+    Value,
+)
+from pgstead.errors import ClientError, NotReady
+from pgstead.machine import Machine, OnChange
+from pgstead.platforms.base import Platform
+from pgstead.waiting import wait
+
+KIND = "patroni"
+RESTARTS = "waiting_for_restart"
+NONE = "none"
+POSTMASTER = "postmaster"
+
+
+def lower(scope: PatroniScope) -> Resource:
+    """The scope's resource: an attribute per setting, and that nothing waits for a restart."""
+    attributes = {
+        f"{settings.PREFIX}{name}": Attribute(value, settings.on_change(name), f"setting {name}")
+        for name, value in settings.flatten(scope.first.settings).items()
+    }
+    waiting = Attribute(NONE, OnChange.RESTART, "members that wait for a restart")
+    return Resource(
+        scope.address,
+        KIND,
+        {**attributes, RESTARTS: waiting},
+        tuple(f"machine.{name}" for name in scope.members),
+        place={"scope": scope.name, "prefix": scope.prefix},
+        body=scope,
+    )
+
+
+class PatroniProvider:
+    """Implements `engine.resource.Provider` for `patroni` resources."""
+
+    def __init__(
+        self,
+        scopes: Mapping[str, PatroniScope],
+        platform: Platform,
+        machines: Mapping[str, Machine],
+        *,
+        recorded: Mapping[str, Recorded],
+    ) -> None:
+        self.scopes = {scope.address: scope for scope in scopes.values()}
+        self.platform, self.machines, self.recorded = platform, machines, recorded
+
+    def observe(self, targets: Mapping[str, Resource | Recorded]) -> Mapping[str, Observed]:
+        """The configuration in etcd, and who waits for a restart."""
+        return {address: self._observe(address) for address in targets}
+
+    def _observe(self, address: str) -> Observed:
+        scope = self.scopes.get(address)
+        if scope is None:
+            return Present({})
+        asked = patroni_view.ask(scope)
+        if asked is None:
+            made = address in self.recorded and self.recorded[address].status != "creating"
+            reason = f"no member of Patroni cluster {scope.name} answers"
+            return Unknown(reason) if made else None
+        return Present(dict(_seen(scope, asked[1])))
+
+    def create(self, resource: Resource, *, recorded: Recorded | None) -> Steps:
+        """Wait until the cluster is complete, and see its data and settings safe."""
+        del recorded
+        scope = self.scopes[resource.address]
+        yield Step(
+            f"wait until Patroni cluster {scope.name} is complete",
+            partial(patroni_steps.wait_ready, scope),
+        )
+        yield Step("write all data to disk", partial(self._flush, scope))
+        yield from self.converge(scope)
+
+    def update(self, resource: Resource, changed: Mapping[str, OnChange]) -> Steps:
+        """Patch what differs, then restart what waits for it."""
+        del changed
+        yield from self.converge(self.scopes[resource.address])
+
+    def replace(self, resource: Resource, recorded: Recorded) -> Steps:
+        """There is nothing to replace."""
+        del recorded
+        yield from self.converge(self.scopes[resource.address])
+
+    def delete(self, recorded: Recorded, *, delete_data: bool) -> Steps:
+        """The configuration goes with the last member's machine."""
+        del recorded, delete_data
+        yield from ()
+
+    def converge(self, scope: PatroniScope) -> Steps:
+        """Steps from whatever the cluster's settings are to what they should be."""
+        observed = _config(scope)
+        patch = settings.difference(observed, scope.first.settings)
+        for part in settings.phases(observed, patch):
+            if part:
+                yield Step(_title(part), partial(apply_patch, scope, part))
+                yield from patroni_steps.roll(scope)
+        yield from patroni_steps.roll(scope)
+
+    def _flush(self, scope: PatroniScope) -> None:
+        for name in scope.members:
+            patroni_steps.flush(self.platform, self.machines[name])
+
+
+def _seen(scope: PatroniScope, config: Mapping[str, Any]) -> Iterator[tuple[str, Value]]:
+    for name, value in settings.flatten(config).items():
+        yield f"{settings.PREFIX}{name}", value
+    view = patroni_view.look(scope)
+    waiting = sorted(node.name for node in view.nodes if node.pending) if view else []
+    yield RESTARTS, ", ".join(waiting) or NONE
+
+
+def _config(scope: PatroniScope) -> dict[str, Any]:
+    asked = patroni_view.ask(scope)
+    if asked is None:
+        raise NotReady(
+            f"no member of Patroni cluster {scope.name} answers", hint="see `pgstead status`"
+        )
+    return asked[1]
+
+
+def _title(patch: Mapping[str, Any]) -> str:
+    changes = settings.flatten_patch(patch)
+    return "set " + ", ".join(f"{name}: {value}" for name, value in changes.items())
+
+
+def apply_patch(scope: PatroniScope, patch: Mapping[str, Any]) -> None:
+    """Patch the configuration, and see that every member has noticed what needs a restart.
+
+    A member takes a patch up in its next round; asking each of them with the same patch,
+    which changes nothing more, has it begin one at once.
+    """
+    restarts = _restarting(scope, settings.parameters(patch))
+    _patch_one(scope, patch)
+    for member in scope.members.values():
+        with suppress(ClientError):
+            api(member).patch_config(patch)
+    if restarts:
+        _wait_noticed(scope, patch)
+
+
+def _patch_one(scope: PatroniScope, patch: Mapping[str, Any]) -> None:
+    errors: list[ClientError] = []
+    for member in scope.members.values():
+        try:
+            api(member).patch_config(patch)
+        except ClientError as error:
+            errors.append(error)
+        else:
+            return
+    raise errors[0]
+
+
+def _restarting(scope: PatroniScope, parameters: Mapping[str, Any]) -> bool:
+    """Whether one of these parameters takes a restart: a server knows, else a table does."""
+    contexts: dict[str, str] = {}
+    member = scope.first
+    role = scope.access.superuser
+    with suppress(ClientError):
+        login = Login(member.address, member.port, role.name, role.password, member.operator.ca)
+        with connect(login) as server:
+            contexts = server.contexts()
+    return any(
+        contexts.get(name.lower(), POSTMASTER if name.lower() in settings.RESTARTS else "")
+        == POSTMASTER
+        for name in parameters
+    )
+
+
+def _wait_noticed(scope: PatroniScope, patch: Mapping[str, Any]) -> None:
+    """Until all members say that they wait for a restart.
+
+    A value in another spelling (32MB, 32768kB) makes none wait: the deadline is no error.
+    """
+    loop_wait = scope.first.settings.get("loop_wait", 10)
+    deadline = 2.0 * float(loop_wait) + 5.0
+
+    def noticed() -> bool:
+        for member in scope.members.values():
+            with suppress(ClientError):
+                if not api(member).status().pending_restart:
+                    api(member).patch_config(patch)
+                    return False
+        return True
+
+    with suppress(NotReady):
+        wait(noticed, deadline=deadline, what="members to notice", interval=(0.25, 1.0))

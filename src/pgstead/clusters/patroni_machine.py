@@ -1,0 +1,147 @@
+"""A Patroni member's machine: joining, leaving, and being disturbed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
+
+from pgstead.clusters import patroni_steps, patroni_view
+from pgstead.clusters.etcd_view import Previous, as_root
+from pgstead.clusters.groups import Groups, PatroniScope
+from pgstead.clusters.places import Place
+from pgstead.engine.resource import Recorded, Resource, Step, Steps
+from pgstead.errors import ClientError, PlatformError, Refused
+from pgstead.machine import Machine, path
+from pgstead.membership import PatroniMember
+from pgstead.platforms.base import Platform
+from pgstead.waiting import wait
+
+FORGET_SECONDS = 30.0
+"""Beyond Patroni's ttl, after which etcd drops a stopped member's key."""
+
+
+class PatroniMachines:
+    """What Patroni needs around a platform's steps."""
+
+    def __init__(
+        self,
+        platform: Platform,
+        groups: Groups,
+        recorded: Mapping[str, Recorded],
+        previous: Previous,
+    ) -> None:
+        self.platform, self.groups = platform, groups
+        self.recorded, self.previous = recorded, previous
+
+    def serves(self, machine: str) -> bool:
+        """Whether that machine is a Patroni member that serves."""
+        for scope in self.groups.patroni.values():
+            member = scope.members.get(machine)
+            if member is not None:
+                view = patroni_view.look(scope)
+                node = view.node(member.name) if view else None
+                return node is not None and node.serving
+        return False
+
+    def create(self, resource: Resource, machine: Machine, recorded: Recorded | None) -> Steps:
+        """Make it; one that joins a cluster that serves is waited for until it streams.
+
+        While the cluster itself is being made, `patroni.<scope>` waits for all of them.
+        """
+        member = machine.membership
+        assert isinstance(member, PatroniMember)  # noqa: S101 - the caller looked
+        scope = self.groups.patroni[member.scope]
+        if recorded is not None or self._established(scope):
+            self._refuse_lost(scope)
+        yield from self.platform.create(resource, {})
+        if self._established(scope):
+            title = f"wait until {member.name} serves in Patroni cluster {scope.name}"
+            yield Step(title, partial(patroni_steps.wait_serving, scope, member.name))
+            flush = partial(patroni_steps.flush, self.platform, machine)
+            yield Step(f"write {member.name}'s data to disk", flush)
+
+    def _established(self, scope: PatroniScope) -> bool:
+        recorded = self.recorded.get(scope.address)
+        return recorded is not None and recorded.status in ("ready", "updating")
+
+    def _refuse_lost(self, scope: PatroniScope) -> None:
+        """Refuse to wait for ever: etcd says there is data, but no member has any.
+
+        Raises `Refused`.
+        """
+        if any(self._has_data(self.groups.machines[name]) for name in scope.members):
+            return
+        if patroni_view.ask(scope) is not None or not self._initialised(scope):
+            return
+        raise Refused(
+            f"all members of Patroni cluster {scope.name} are gone, with all its data",
+            hint="restore it from a backup, or `pgstead destroy` and `pgstead up` to begin anew",
+        )
+
+    def _initialised(self, scope: PatroniScope) -> bool:
+        cluster = self.groups.etcd.get(scope.first.etcd_cluster or "")
+        if cluster is None:
+            return False
+        with suppress(ClientError):
+            keys = as_root(cluster, self.previous).range(f"{scope.prefix}initialize")
+            return any(key.value for key in keys)
+        return False
+
+    def _has_data(self, machine: Machine) -> bool:
+        folders = [d.path for d in machine.software.directories if d.data]
+        with suppress(PlatformError):
+            reach = self.platform.reach(machine.name)
+            argvs = [["test", "-e", path(f"{folder}/PG_VERSION")] for folder in folders]
+            return any(reach.run(argv).code == 0 for argv in argvs)
+        return False
+
+    def around(self, member: PatroniMember, steps: Steps) -> Steps:
+        """Disturb a member only while all others serve, a leader after a switchover."""
+        scope = self.groups.patroni[member.scope]
+        view = patroni_view.look(scope)
+        node = view.node(member.name) if view else None
+        yield from patroni_steps.make_way(scope, member.name)
+        yield from steps
+        if node is not None and node.serving:
+            wait_step = partial(patroni_steps.wait_serving, scope, member.name)
+            yield Step(f"wait until {member.name} serves again", wait_step)
+
+    def leave(self, place: Place) -> Steps:
+        """Steps until a former member may be stopped for good."""
+        scope = self.groups.patroni[place.group]
+        first = scope.first
+        leaving = PatroniMember(
+            scope=scope.name,
+            namespace=first.namespace,
+            name=place.name,
+            address=place.address,
+            operator=first.operator,
+            settings=first.settings,
+            access=first.access,
+            api_port=place.port,
+        )
+        yield from patroni_steps.make_gone(scope, leaving)
+
+    def left(self, place: Place, *, delete_data: bool) -> Steps:
+        """Steps after a member's machine is gone: others forget it; the last one takes the keys."""
+        scope = self.groups.patroni.get(place.group)
+        if scope is not None:
+            title = f"wait until Patroni cluster {scope.name} forgets {place.name}"
+            yield Step(title, partial(self._wait_forgotten, scope, place.name))
+        elif delete_data and place.etcd_cluster in self.groups.etcd:
+            title = f"remove the keys of Patroni cluster {place.group} from etcd"
+            yield Step(title, partial(self._delete_keys, place))
+
+    def _wait_forgotten(self, scope: PatroniScope, name: str) -> None:
+        def forgotten() -> bool:
+            asked = patroni_view.ask(scope)
+            return asked is not None and asked[0].member(name) is None
+
+        ttl = float(scope.first.settings.get("ttl", 30))
+        deadline = ttl + FORGET_SECONDS
+        wait(forgotten, deadline=deadline, what=f"{name} to be forgotten", interval=(0.2, 1.0))
+
+    def _delete_keys(self, place: Place) -> None:
+        cluster = self.groups.etcd[place.etcd_cluster]
+        as_root(cluster, self.previous).delete_prefix(place.prefix)

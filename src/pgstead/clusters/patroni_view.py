@@ -1,0 +1,90 @@
+"""Looking at a Patroni cluster: from its members' answers to what `rolling` decides on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pgstead.clients.patroni import ClusterMember, ClusterView, NodeStatus
+from pgstead.clusters import settings
+from pgstead.clusters.deciding import together
+from pgstead.clusters.groups import PatroniScope, api
+from pgstead.clusters.rolling import Node, View
+from pgstead.errors import ClientError
+from pgstead.membership import PatroniMember
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a member says of itself; `ready` that it leads, or streams without undue lag."""
+
+    status: NodeStatus | None
+    ready: bool
+
+
+def ask(scope: PatroniScope) -> tuple[ClusterView, dict[str, Any]] | None:
+    """The cluster's members and dynamic configuration, from the first that answers."""
+    for member in scope.members.values():
+        client = api(member)
+        try:
+            return client.cluster(), client.config()
+        except ClientError:
+            continue
+    return None
+
+
+def look(scope: PatroniScope, *, expected: frozenset[str] | None = None) -> View | None:
+    """The cluster now; None if no member answers.
+
+    What members published in etcd can be as old as `loop_wait`, so each is asked itself
+    whether it serves and what waits for a restart. `expected` are the members that should
+    be there, all of the scope's by default.
+    """
+    asked = ask(scope)
+    if asked is None:
+        return None
+    cluster, config = asked
+    told = together(_tell, scope.members)
+    by_name = {member.name: told[machine] for machine, member in scope.members.items()}
+    mode = settings.text_of(config.get("synchronous_mode"))
+    return View(
+        tuple(_node(member, by_name.get(member.name)) for member in cluster.members),
+        expected or frozenset(member.name for member in scope.members.values()),
+        paused=cluster.paused,
+        synchronous=mode in ("on", "quorum"),
+        strict=settings.text_of(config.get("synchronous_mode_strict")) == "on",
+        node_count=_count(config),
+    )
+
+
+def _count(config: Mapping[str, Any]) -> int:
+    try:
+        return int(config.get("synchronous_node_count") or 1)
+    except (TypeError, ValueError):
+        return 1
+
+
+def _tell(member: PatroniMember) -> Told:
+    client = api(member)
+    try:
+        return Told(client.status(), client.ready())
+    except ClientError:
+        return Told(None, False)
+
+
+def _node(seen: ClusterMember, told: Told | None) -> Node:
+    """A member from both what it published and what it says now."""
+    status = told.status if told else None
+    serving = bool(told and told.ready and status and status.state == "running" and seen.serves)
+    pending = status.pending if status else seen.pending
+    waits = status.pending_restart if status else seen.pending_restart
+    return Node(
+        seen.name,
+        leader=seen.is_leader,
+        serving=serving,
+        synchronous=seen.is_synchronous,
+        pending=waits,
+        lowering=any(settings.lowers(name, old, new) for name, (old, new) in pending.items()),
+        eligible=not seen.tags.get("nofailover"),
+    )

@@ -1,0 +1,227 @@
+"""The resource `postgres.<name>`: roles, passwords, databases, and no settings made by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+
+from pgstead.clients.http import Unreachable
+from pgstead.clients.postgres import Login, PostgresClient, WrongPassword, connect
+from pgstead.clusters import postgres_content as content
+from pgstead.clusters.deciding import together
+from pgstead.clusters.etcd_view import Previous
+from pgstead.clusters.groups import Groups, PatroniScope, api
+from pgstead.engine.resource import (
+    Observed,
+    Present,
+    Recorded,
+    Resource,
+    Step,
+    Steps,
+    Unknown,
+    Value,
+)
+from pgstead.errors import ClientError
+from pgstead.machine import OnChange
+from pgstead.membership import PatroniMember, PostgresAccess, StandaloneServer
+from pgstead.platforms.base import Digest, Platform
+from pgstead.waiting import wait
+
+KIND = "postgres"
+SERVER_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A PostgreSQL whose content is looked after: its servers by machine name."""
+
+    address: str
+    access: PostgresAccess
+    servers: Mapping[str, tuple[str, int, str]]
+    scope: PatroniScope | None = None
+
+
+def targets(groups: Groups) -> dict[str, Target]:
+    """The Patroni clusters and standalone servers of a stack, by resource address."""
+    found = [_of_scope(scope) for scope in groups.patroni.values()]
+    found += [_of_server(name, server) for name, server in groups.standalone.items()]
+    return {target.address: target for target in found}
+
+
+def _of_scope(scope: PatroniScope) -> Target:
+    servers = {name: _server(member) for name, member in scope.members.items()}
+    return Target(scope.postgres_address, scope.access, servers, scope)
+
+
+def _server(member: PatroniMember) -> tuple[str, int, str]:
+    return (member.address, member.port, member.operator.ca)
+
+
+def _of_server(machine: str, server: StandaloneServer) -> Target:
+    place = (server.address, server.port, server.ca)
+    return Target(f"postgres.{server.name}", server.access, {machine: place})
+
+
+def lower(target: Target, digest: Digest) -> Resource:
+    """The resource of one target."""
+    alone = next(iter(target.servers)) if target.scope is None else None
+    return Resource(
+        target.address,
+        KIND,
+        content.attributes(target.access, digest, alone=alone),
+        tuple(f"machine.{name}" for name in target.servers),
+        body=target,
+    )
+
+
+class PostgresProvider:
+    """Implements `engine.resource.Provider` for `postgres` resources."""
+
+    def __init__(
+        self,
+        groups: Groups,
+        platform: Platform,
+        digest: Digest,
+        *,
+        recorded: Mapping[str, Recorded],
+        previous: Previous,
+    ) -> None:
+        self.targets = targets(groups)
+        self.machines, self.platform, self.digest = groups.machines, platform, digest
+        self.recorded, self.previous = recorded, previous
+
+    def observe(self, targets: Mapping[str, Resource | Recorded]) -> Mapping[str, Observed]:
+        """What the primary holds, and what was set by hand on any server."""
+        return {address: self._observe(address) for address in targets}
+
+    def _observe(self, address: str) -> Observed:
+        target = self.targets.get(address)
+        if target is None:
+            return Present({})
+        primary = find_primary(target)
+        if primary is None:
+            made = address in self.recorded and self.recorded[address].status != "creating"
+            return Unknown(f"{address} has no primary that answers") if made else None
+        try:
+            values: dict[str, Value | Unknown] = self._content(target, primary)
+        except ClientError as error:
+            return Unknown(error.message)
+        by_server = together(partial(self._by_hand, target), {n: n for n in target.servers})
+        return Present(values | {k: v for found in by_server.values() for k, v in found.items()})
+
+    def _content(self, target: Target, primary: str) -> dict[str, Value | Unknown]:
+        last = partial(self._last, target)
+        with self._connect(target, primary) as server:
+            return dict(content.seen(server, target.access, self.digest, last))
+
+    def _by_hand(self, target: Target, machine: str) -> dict[str, Value | Unknown]:
+        """A server that does not answer is the plan of its machine, not of its settings."""
+        restart = content.restart_key(machine)
+        try:
+            with self._connect(target, machine) as server:
+                found: dict[str, Value | Unknown] = dict(content.by_hand(server, machine))
+                if target.scope is None:
+                    found[restart] = ", ".join(server.pending_restarts()) or content.NONE
+        except ClientError as error:
+            return {content.guc_key(machine, "?"): Unknown(error.message)}
+        return found
+
+    def create(self, resource: Resource, *, recorded: Recorded | None) -> Steps:
+        """Wait for the primary, then roles and databases."""
+        del recorded
+        target = self.targets[resource.address]
+        yield Step(f"wait for the primary of {target.address}", partial(_wait, target))
+        yield Step("roles and databases", partial(self._converge, target))
+
+    def update(self, resource: Resource, changed: Mapping[str, OnChange]) -> Steps:
+        """Passwords, roles and databases; then settings made by hand are taken back."""
+        target = self.targets[resource.address]
+        if any(not content.is_by_hand(key) for key in changed):
+            yield Step("roles and databases", partial(self._converge, target))
+        for machine in target.servers:
+            if any(key.startswith(content.guc_key(machine, "")) for key in changed):
+                yield Step(f"take back ALTER SYSTEM on {machine}", partial(self._reset, machine))
+            if content.restart_key(machine) in changed:
+                yield Step(f"restart {machine}", partial(self._restart, machine))
+
+    def replace(self, resource: Resource, recorded: Recorded) -> Steps:
+        """There is nothing to replace."""
+        yield from self.create(resource, recorded=recorded)
+
+    def delete(self, recorded: Recorded, *, delete_data: bool) -> Steps:
+        """Roles and databases are data, and go with the machines."""
+        del recorded, delete_data
+        yield from ()
+
+    def _converge(self, target: Target) -> None:
+        with self._connect(target, wait_primary(target)) as server:
+            content.converge(server, target.access)
+
+    def _reset(self, machine: str) -> None:
+        target = next(t for t in self.targets.values() if machine in t.servers)
+        with self._connect(target, machine) as server:
+            for name in server.overrides():
+                server.reset_override(name)
+            server.reload()
+        if target.scope is not None:
+            api(target.scope.members[machine]).reload()
+
+    def _restart(self, machine: str) -> None:
+        service = self.machines[machine].software.services[0].name
+        self.platform.restart(machine, service)
+
+    def _last(self, target: Target, role: str) -> str | None:
+        return self.previous(f"{target.address}/{content.password_key(role)}")
+
+    def _connect(self, target: Target, machine: str) -> AbstractContextManager[PostgresClient]:
+        """As superuser, with the wanted password or the one applied last."""
+        login = partial(_login, target, machine)
+        role = target.access.superuser
+        last = self._last(target, role.name)
+        if last is None or last == role.password or _accepted(login(role.password)):
+            return connect(login(role.password))
+        return connect(login(last))
+
+
+def _login(target: Target, machine: str, password: str) -> Login:
+    host, port, ca = target.servers[machine]
+    return Login(host, port, target.access.superuser.name, password, ca)
+
+
+def _accepted(login: Login) -> bool:
+    try:
+        with connect(login):
+            return True
+    except WrongPassword:
+        return False
+
+
+def find_primary(target: Target) -> str | None:
+    """The machine whose server takes writes; None if there is none that answers."""
+    if target.scope is None:
+        return next(iter(target.servers))
+    leads = together(_leads, target.scope.members)
+    return next((machine for machine, yes in leads.items() if yes), None)
+
+
+def _leads(member: PatroniMember) -> bool:
+    try:
+        return api(member).leads()
+    except Unreachable:
+        return False
+
+
+def _wait(target: Target) -> None:
+    wait_primary(target)
+
+
+def wait_primary(target: Target) -> str:
+    """The primary's machine, waited for."""
+    return wait(
+        lambda: find_primary(target),
+        deadline=SERVER_SECONDS,
+        what=f"the primary of {target.address}",
+        interval=(0.05, 0.25),
+    )

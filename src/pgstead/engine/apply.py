@@ -1,0 +1,263 @@
+"""Apply a plan: step by step, recorded before and after.
+
+What disturbs nothing runs side by side; what disturbs something runs alone.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from graphlib import TopologicalSorter
+from typing import Protocol
+
+from pgstead.engine.plan import Action, Change, Phase, Plan
+from pgstead.engine.resource import Present, Provider, Recorded, Resource, Step, Steps, Unknown
+from pgstead.errors import Interrupted, NotReady, PgsteadError, Refused
+from pgstead.machine import OnChange
+
+WORKERS = 16
+"""Changes made side by side: most of their time is waiting for servers."""
+
+
+class Journal(Protocol):
+    """Where an apply is recorded (`engine.state`)."""
+
+    def record(self, recorded: Recorded) -> None:
+        """Keep what is known of a resource."""
+
+    def forget(self, address: str) -> None:
+        """Drop a resource that is gone."""
+
+    def step_started(self, resource: str, title: str) -> int:
+        """Keep that a step begins; gives its number."""
+
+    def step_ended(self, step: int, error: str | None = None) -> None:
+        """Keep how it ended."""
+
+
+class Progress(Protocol):
+    """Who watches an apply. Called from several threads."""
+
+    def change_started(self, change: Change) -> None:
+        """A change begins."""
+
+    def step_started(self, change: Change, title: str) -> None:
+        """A step of it begins."""
+
+    def change_ended(self, change: Change, error: PgsteadError | None) -> None:
+        """A change is done, or failed."""
+
+
+@dataclass
+class Run:
+    """One apply under way: who does the work, where it is recorded, who watches."""
+
+    providers: Mapping[str, Provider]
+    journal: Journal
+    progress: Progress
+    delete_data: bool = False
+    still_held: Callable[[], None] = lambda: None
+    stop: threading.Event = field(default_factory=threading.Event)
+    disruption: threading.Lock = field(default_factory=threading.Lock)
+
+
+def apply(plan: Plan, run: Run) -> None:
+    """Do what the plan says.
+
+    The first failing change stops the rest at the next step's end. Raises what that
+    change raised, `Refused` if the plan holds refusals, `Interrupted` on Ctrl-C.
+    """
+    if plan.refused:
+        raise refusal(plan)
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="apply") as pool:
+        for phase, changes in plan.phases():
+            _phase(phase, changes, run, pool)
+    for change in plan.changes:
+        _refresh(change, run.journal)
+
+
+def refusal(plan: Plan) -> Refused:
+    """The error that says what a plan refuses to do, and why."""
+    lines = [f"{change.address} {'; '.join(change.reasons)}" for change in plan.refused]
+    names = " ".join(f"--recreate {change.address}" for change in plan.refused)
+    return Refused(
+        "nothing was changed, since data would be lost:\n  " + "\n  ".join(lines),
+        hint=f"restore it from a backup, or accept the loss by name: {names}",
+    )
+
+
+def _phase(phase: Phase, changes: tuple[Change, ...], run: Run, pool: ThreadPoolExecutor) -> None:
+    order = TopologicalSorter(_waits(phase, changes))
+    order.prepare()
+    by_address = {change.address: change for change in changes}
+    futures: dict[Future[None], str] = {}
+    errors: list[PgsteadError] = []
+    try:
+        while order.is_active() and (futures or not errors):
+            if not errors:
+                for address in order.get_ready():
+                    futures[pool.submit(_change, by_address[address], run)] = address
+            done, _ = wait(futures, return_when=FIRST_COMPLETED)
+            for future in done:
+                address = futures.pop(future)
+                _collect(future, errors, run)
+                order.done(address)
+    except KeyboardInterrupt:
+        run.stop.set()
+        raise _interrupted() from None
+    if errors:
+        raise _first(errors)
+
+
+def _waits(phase: Phase, changes: tuple[Change, ...]) -> dict[str, list[str]]:
+    """Who waits for whom among the changes of one phase; deletion runs the other way round."""
+    here = {change.address for change in changes}
+    waits: dict[str, list[str]] = {change.address: [] for change in changes}
+    for change in changes:
+        known = change.resource or change.recorded
+        for other in known.after if known else ():
+            if other in here and phase is Phase.DELETE:
+                waits[other].append(change.address)
+            elif other in here:
+                waits[change.address].append(other)
+    return waits
+
+
+def _collect(future: Future[None], errors: list[PgsteadError], run: Run) -> None:
+    error = future.exception()
+    if error is None:
+        return
+    run.stop.set()
+    if not isinstance(error, PgsteadError):
+        raise error
+    errors.append(error)
+
+
+def _first(errors: list[PgsteadError]) -> PgsteadError:
+    """What went wrong, rather than what merely stopped because of it."""
+    real = [error for error in errors if not isinstance(error, Interrupted)]
+    return (real or errors)[0]
+
+
+def _interrupted() -> Interrupted:
+    return Interrupted(
+        "stopped; what was done is recorded",
+        hint="run the same command again to go on where it stopped",
+    )
+
+
+def _change(change: Change, run: Run) -> None:
+    if not change.exclusive:
+        return _watched(change, run)
+    with run.disruption:
+        return _watched(change, run)
+
+
+def _watched(change: Change, run: Run) -> None:
+    if run.stop.is_set():
+        raise _interrupted()
+    run.progress.change_started(change)
+    try:
+        _carry_out(change, run)
+    except PgsteadError as error:
+        error.add_note(change.address)
+        run.progress.change_ended(change, error)
+        raise
+    run.progress.change_ended(change, None)
+
+
+def _carry_out(change: Change, run: Run) -> None:
+    """Record that it begins, do its steps, read again, record what was read."""
+    if change.action is Action.FORGET:
+        return run.journal.forget(change.address)
+    provider = run.providers[change.kind]
+    _before(change, run.journal)
+    for step in _steps(change, provider, delete_data=run.delete_data):
+        _step(change, step, run)
+    if change.resource is None:
+        return run.journal.forget(change.address)
+    _verify(change.resource, provider)
+    return run.journal.record(_ready(change.resource))
+
+
+def _before(change: Change, journal: Journal) -> None:
+    status = {Action.UPDATE: "updating", Action.DELETE: "deleting"}.get(change.action, "creating")
+    if change.resource is None:
+        assert change.recorded is not None  # noqa: S101 - one of the two is always there
+        journal.record(replace(change.recorded, status=status))
+        return
+    values = change.recorded.values if change.recorded else {}
+    journal.record(replace(_ready(change.resource), status=status, values=values))
+
+
+def _refresh(change: Change, journal: Journal) -> None:
+    """Keep what is not compared but needed to remove a resource: its order and its place."""
+    known, resource = change.recorded, change.resource
+    if change.action is Action.NONE and resource and known != _ready(resource):
+        journal.record(_ready(resource))
+
+
+def _ready(resource: Resource) -> Recorded:
+    return Recorded(
+        resource.address,
+        resource.kind,
+        resource.values,
+        "ready",
+        resource.after,
+        resource.place,
+        holds_data=resource.holds_data,
+        only_copy=resource.only_copy,
+    )
+
+
+def _steps(change: Change, provider: Provider, *, delete_data: bool) -> Steps:
+    if change.resource is None:
+        assert change.recorded is not None  # noqa: S101 - one of the two is always there
+        return provider.delete(change.recorded, delete_data=delete_data)
+    if change.action is Action.CREATE:
+        return provider.create(change.resource, recorded=change.recorded)
+    if change.action is Action.REPLACE:
+        assert change.recorded is not None  # noqa: S101 - only what exists is replaced
+        return provider.replace(change.resource, change.recorded)
+    return provider.update(change.resource, change.changed)
+
+
+def _step(change: Change, step: Step, run: Run) -> None:
+    if run.stop.is_set():
+        raise _interrupted()
+    run.still_held()
+    run.progress.step_started(change, step.title)
+    number = run.journal.step_started(change.address, step.title)
+    try:
+        step.run()
+    except PgsteadError as error:
+        run.journal.step_ended(number, error.message)
+        raise
+    run.journal.step_ended(number)
+
+
+def _verify(resource: Resource, provider: Provider) -> None:
+    """Success is what was read, not what was said."""
+    observed = provider.observe({resource.address: resource}).get(resource.address)
+    if isinstance(observed, Unknown):
+        raise NotReady(f"{resource.address} was changed, but cannot be seen: {observed.reason}")
+    if observed is None:
+        raise NotReady(f"{resource.address} was made, but is not there")
+    wrong = _wrong(resource, observed)
+    if wrong:
+        raise NotReady(
+            f"{resource.address} was changed, but is not as it should be: {', '.join(wrong)}",
+            hint="run `pgstead plan` to see what differs now",
+        )
+
+
+def _wrong(resource: Resource, observed: Present) -> list[str]:
+    return [
+        attribute.label
+        for key, attribute in resource.attributes.items()
+        if attribute.on_change is not OnChange.CREATE_ONLY
+        and not isinstance(observed.values.get(key), Unknown)
+        and observed.values.get(key) != attribute.value
+    ]

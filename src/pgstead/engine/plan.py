@@ -1,0 +1,337 @@
+"""The plan: what should exist against what was recorded and what is there. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from graphlib import CycleError, TopologicalSorter
+
+from pgstead.engine.resource import (
+    Attribute,
+    Observed,
+    Present,
+    Recorded,
+    Resource,
+    Unknown,
+    Value,
+)
+from pgstead.errors import SpecError
+from pgstead.machine import OnChange
+
+MACHINE = "machine"
+RUNNING = "running:"
+"""Prefix of the keys that tell whether a service runs; `running`, `stopped` or `unsupervised`."""
+
+
+class Action(StrEnum):
+    """What is to be done about a resource."""
+
+    NONE = "none"
+    CREATE = "create"
+    UPDATE = "update"
+    REPLACE = "replace"
+    DELETE = "delete"
+    FORGET = "forget"
+    UNKNOWN = "unknown"
+    REFUSE = "refuse"
+
+
+class Phase(IntEnum):
+    """When a change takes place; a phase begins when the one before has ended.
+
+    Repairs come first, since what is down can neither be asked nor changed. A cluster's
+    own settings change before its machines' files: a password is changed on the server
+    before the files that hold it. What goes, goes last.
+    """
+
+    REPAIR = 0
+    SETTINGS = 1
+    CREATE = 2
+    MACHINES = 3
+    DELETE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One attribute that is not as it should be; `drift` if it once was."""
+
+    key: str
+    label: str
+    before: Value | Unknown
+    after: Value
+    on_change: OnChange
+    drift: bool = False
+    hidden: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What happens to one resource, and why, in words.
+
+    `exclusive` changes disturb something that serves: one at a time in a whole stack.
+    """
+
+    address: str
+    action: Action
+    reasons: tuple[str, ...] = ()
+    differences: tuple[Difference, ...] = ()
+    resource: Resource | None = None
+    recorded: Recorded | None = None
+    exclusive: bool = False
+
+    @property
+    def kind(self) -> str:
+        """The resource's kind: the part of its address before the first dot."""
+        return self.address.partition(".")[0]
+
+    @property
+    def effect(self) -> OnChange:
+        """The most disruptive of the differences' effects."""
+        effects = [difference.on_change for difference in self.differences]
+        return max(effects, key=lambda effect: effect.severity, default=OnChange.CREATE_ONLY)
+
+    @property
+    def changed(self) -> Mapping[str, OnChange]:
+        """The differing keys and what each of them takes."""
+        return {difference.key: difference.on_change for difference in self.differences}
+
+    @property
+    def phase(self) -> Phase:
+        """When it takes place."""
+        if self.action in (Action.DELETE, Action.FORGET):
+            return Phase.DELETE
+        if self.action is not Action.UPDATE:
+            return Phase.CREATE if self.action is Action.CREATE else Phase.MACHINES
+        if any(key.startswith(RUNNING) for key in self.changed):
+            return Phase.REPAIR
+        return Phase.MACHINES if self.kind == MACHINE else Phase.SETTINGS
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Every resource's change, in the order in which they are done."""
+
+    changes: tuple[Change, ...]
+
+    @property
+    def pending(self) -> tuple[Change, ...]:
+        """The changes that do something."""
+        idle = (Action.NONE, Action.UNKNOWN, Action.REFUSE)
+        return tuple(change for change in self.changes if change.action not in idle)
+
+    @property
+    def refused(self) -> tuple[Change, ...]:
+        """What would lose something; a plan that has any is not applied."""
+        return self._of(Action.REFUSE)
+
+    @property
+    def unknown(self) -> tuple[Change, ...]:
+        """What could not be seen."""
+        return self._of(Action.UNKNOWN)
+
+    def _of(self, action: Action) -> tuple[Change, ...]:
+        return tuple(change for change in self.changes if change.action is action)
+
+    @property
+    def summary(self) -> str:
+        """The plan in one line."""
+        counts = Counter(change.action for change in self.changes)
+        same = counts.pop(Action.NONE, 0)
+        if not counts:
+            return f"Nothing to do: all {same} resources are as the stack file says."
+        words = [f"{counts[action]} to {action}" for action in Action if counts[action]]
+        text = ", ".join(words).replace("to unknown", "cannot be seen")
+        return f"Plan: {text}; {same} stay as they are."
+
+    def phases(self) -> Iterator[tuple[Phase, tuple[Change, ...]]]:
+        """The pending changes by phase, empty ones left out."""
+        for phase in Phase:
+            changes = tuple(change for change in self.pending if change.phase is phase)
+            if changes:
+                yield phase, changes
+
+
+def make_plan(
+    desired: Collection[Resource],
+    recorded: Mapping[str, Recorded],
+    observed: Mapping[str, Observed],
+    *,
+    recreate: Collection[str] = (),
+) -> Plan:
+    """Compare the three views of every resource.
+
+    `recreate` names resources (addresses) that may be made anew although their data,
+    which exists nowhere else, is gone. Raises `SpecError` if resources wait for each
+    other in a circle.
+    """
+    wanted = {resource.address: resource for resource in desired}
+    order = _order(wanted, recorded)
+    changes = (
+        _judge(
+            address,
+            wanted.get(address),
+            recorded.get(address),
+            observed.get(address),
+            recreate=recreate,
+            settled=_settled(wanted.get(address), recorded),
+        )
+        for address in order
+    )
+    return Plan(tuple(sorted(changes, key=lambda change: change.phase)))
+
+
+def _order(wanted: Mapping[str, Resource], recorded: Mapping[str, Recorded]) -> list[str]:
+    """Addresses, each after those it waits for; what only goes comes last, dependents first."""
+    going = [address for address in recorded if address not in wanted]
+    there = {address: wanted[address].after for address in wanted}
+    return [*_sorted(there), *reversed(_sorted({a: recorded[a].after for a in going}))]
+
+
+def _sorted(after: Mapping[str, Collection[str]]) -> list[str]:
+    graph = {address: [a for a in waits if a in after] for address, waits in after.items()}
+    try:
+        return list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        circle = " -> ".join(error.args[1])
+        raise SpecError(
+            f"resources wait for each other in a circle: {circle}",
+            hint="remove one of the references between these modules",
+        ) from None
+
+
+def _settled(resource: Resource | None, recorded: Mapping[str, Recorded]) -> bool:
+    """Whether the cluster this resource is a member of serves already."""
+    cluster = recorded.get(resource.place.get("cluster", "")) if resource else None
+    return cluster is not None and cluster.status in ("ready", "updating")
+
+
+def _judge(
+    address: str,
+    resource: Resource | None,
+    recorded: Recorded | None,
+    observed: Observed,
+    *,
+    recreate: Collection[str],
+    settled: bool,
+) -> Change:
+    if isinstance(observed, Unknown):
+        return Change(address, Action.UNKNOWN, (observed.reason,), (), resource, recorded)
+    if resource is None:
+        return _going(address, recorded, observed)
+    if observed is None:
+        return _absent(resource, recorded, settled=settled, allowed=address in recreate)
+    if recorded and recorded.status in ("creating", "deleting"):
+        reason = f"was interrupted while {recorded.status}: resumed"
+        return Change(address, Action.CREATE, (reason,), (), resource, recorded, exclusive=settled)
+    return _present(resource, recorded, observed)
+
+
+def _going(address: str, recorded: Recorded | None, observed: Observed) -> Change:
+    if observed is None and (recorded is None or recorded.status == "ready"):
+        return Change(address, Action.FORGET, ("is gone already",), (), None, recorded)
+    reason = "is not in the stack file any more"
+    return Change(address, Action.DELETE, (reason,), (), None, recorded, exclusive=True)
+
+
+def _absent(
+    resource: Resource, recorded: Recorded | None, *, settled: bool, allowed: bool
+) -> Change:
+    if recorded is None:
+        reasons: tuple[str, ...] = ()
+    elif recorded.status == "creating":
+        reasons = ("was interrupted before it was there: made now",)
+    elif resource.only_copy and not allowed:
+        reason = "was made and is gone, and with it the only copy of its data"
+        return Change(resource.address, Action.REFUSE, (reason,), (), resource, recorded)
+    else:
+        reasons = ("was made and is gone: made anew",)
+    return Change(
+        resource.address, Action.CREATE, reasons, (), resource, recorded, exclusive=settled
+    )
+
+
+def _present(resource: Resource, recorded: Recorded | None, observed: Present) -> Change:
+    differences = tuple(_differences(resource, recorded, observed))
+    unseen = tuple(
+        f"{_label(resource, key)}: {value.reason}"
+        for key, value in observed.values.items()
+        if isinstance(value, Unknown)
+    )
+    reasons = (*observed.notes, *unseen)
+    change = Change(resource.address, Action.UPDATE, reasons, differences, resource, recorded)
+    return _decided(change, unseen=bool(unseen))
+
+
+def _decided(change: Change, *, unseen: bool) -> Change:
+    resource = change.resource
+    assert resource is not None  # noqa: S101 - `_present` gave it
+    action, reasons = Action.UPDATE, change.reasons
+    if change.effect is OnChange.REFUSE or (
+        change.effect is OnChange.REPLACE and resource.only_copy
+    ):
+        action = Action.REFUSE
+        reasons = (*reasons, f"{_words(change)} cannot be changed without losing its data")
+    elif change.effect is OnChange.REPLACE:
+        action = Action.REPLACE
+    elif not change.differences:
+        action = Action.UNKNOWN if unseen else Action.NONE
+    return Change(
+        change.address,
+        action,
+        reasons,
+        change.differences,
+        resource,
+        change.recorded,
+        exclusive=action is not Action.REFUSE and any(map(_disturbs, change.differences)),
+    )
+
+
+def _disturbs(difference: Difference) -> bool:
+    if difference.key.startswith(RUNNING):
+        return difference.before == "unsupervised"
+    return difference.on_change.severity >= OnChange.RESTART.severity
+
+
+def _words(change: Change) -> str:
+    worst = [d.label for d in change.differences if d.on_change is change.effect]
+    return ", ".join(worst)
+
+
+def _differences(
+    resource: Resource, recorded: Recorded | None, observed: Present
+) -> Iterator[Difference]:
+    before = recorded.values if recorded else {}
+    interrupted = recorded is not None and recorded.status == "updating"
+    for key, attribute in resource.attributes.items():
+        seen = observed.values.get(key)
+        if attribute.on_change is OnChange.CREATE_ONLY or isinstance(seen, Unknown):
+            continue
+        # A value may be in place without being in effect, if the work was interrupted
+        # between the two: the state still has the old one then.
+        pending = interrupted and before.get(key) != attribute.value
+        if seen != attribute.value or pending:
+            drift = before.get(key) == attribute.value
+            yield _difference(key, attribute, seen, drift=drift)
+    for key, value in observed.values.items():
+        if key not in resource.attributes and value is not None and not isinstance(value, Unknown):
+            drift = key not in before
+            yield Difference(key, _label(resource, key), value, None, OnChange.RELOAD, drift=drift)
+
+
+def _difference(key: str, attribute: Attribute, seen: Value, *, drift: bool) -> Difference:
+    return Difference(
+        key,
+        attribute.label,
+        seen,
+        attribute.value,
+        attribute.on_change,
+        drift=drift,
+        hidden=attribute.hidden,
+    )
+
+
+def _label(resource: Resource, key: str) -> str:
+    attribute = resource.attributes.get(key)
+    return attribute.label if attribute else key.replace(":", " ")

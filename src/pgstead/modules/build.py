@@ -1,0 +1,131 @@
+"""A stack's modules, all together, to machines.
+
+blueprint = build(stack, Context(facts, materials))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from pgstead.certificates import Authority
+from pgstead.errors import SpecError
+from pgstead.machine import Machine
+from pgstead.membership import EtcdMember, PatroniMember
+from pgstead.modules.base import Context
+from pgstead.modules.checks import Built, check_agreement, check_names, check_single_bootstrap
+from pgstead.modules.outputs import OutputValue
+from pgstead.modules.parts.model import reveal
+from pgstead.modules.patroni_server.variables import PatroniServer
+from pgstead.modules.registry import KINDS, MODELS
+from pgstead.modules.resolving import Resolver
+from pgstead.spec import ModuleSource, Stack, parse
+from pgstead.spec.nearest import suggestion
+
+__all__ = ["KINDS", "MODELS", "Blueprint", "OutputValue", "build"]
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """What a stack stands for: its machines, in the file's order, and its modules' outputs.
+
+    `outputs` is by module and output; `warnings` are whole sentences.
+    """
+
+    machines: tuple[Machine, ...]
+    outputs: Mapping[str, Mapping[str, OutputValue]]
+    warnings: tuple[str, ...]
+
+
+def build(stack: Stack, context: Context) -> Blueprint:
+    """The machines and outputs of all modules. Raises `SpecError` and `MissingSoftware`."""
+    context = replace(context, authorities=_authorities(stack))
+    resolver = Resolver(stack, context)
+    modules = tuple(stack.modules.values())
+    _reserve(stack, modules, resolver, context)
+    built = [_built(stack, module, resolver, context) for module in modules]
+    check_agreement(stack, built)
+    check_single_bootstrap(built)
+    return Blueprint(
+        machines=_joined(built),
+        outputs={module.key: _outputs(module, resolver) for module in modules},
+        warnings=_warnings(built),
+    )
+
+
+def _authorities(stack: Stack) -> Mapping[str, Authority | None]:
+    return MappingProxyType(
+        {
+            name: None
+            if given.certificate is None
+            else Authority(given.certificate, reveal(given.key) or None)
+            for name, given in stack.certificate_authorities.items()
+        }
+    )
+
+
+def _reserve(
+    stack: Stack, modules: Sequence[ModuleSource], resolver: Resolver, context: Context
+) -> None:
+    """Addresses for all machines at once: one by one, a platform looks around each time."""
+    for module in modules:
+        resolver.kind(module)  # an unknown one before anything else
+    names = [(module, resolver.name(module)) for module in modules]
+    check_names(stack, names)
+    context.materials.reserve(name for module, name in names if "ip" not in module.variables)
+
+
+def _built(stack: Stack, module: ModuleSource, resolver: Resolver, context: Context) -> Built:
+    kind = resolver.kind(module)
+    variables = parse(kind.model, resolver.variables(module), stack.source, module.path)
+    if isinstance(variables.ca, str) and variables.ca not in stack.certificate_authorities:
+        known = suggestion(variables.ca, stack.certificate_authorities)
+        words = f"there is no certificate authority {variables.ca!r}{known}"
+        raise stack.source.error((*module.path, "ca"), words)
+    machine = kind.machine(variables, replace(context, module=module.key))
+    return Built(module, kind, variables, machine)
+
+
+def _joined(built: Sequence[Built]) -> tuple[Machine, ...]:
+    """The machines, those of Patroni told which of the stack's etcd clusters is theirs."""
+    members = {
+        f"{member.address}:{member.client_port}": (member.cluster, one.machine.name)
+        for one in built
+        if isinstance(member := one.machine.membership, EtcdMember)
+    }
+    return tuple(_with_etcd(one, members) for one in built)
+
+
+def _with_etcd(one: Built, members: Mapping[str, tuple[str, str]]) -> Machine:
+    membership, variables = one.machine.membership, one.variables
+    if not isinstance(membership, PatroniMember) or not isinstance(variables, PatroniServer):
+        return one.machine
+    used = [members[endpoint] for endpoint in variables.etcd.endpoints if endpoint in members]
+    clusters = sorted({cluster for cluster, _ in used})
+    if len(clusters) > 1:
+        raise SpecError(
+            f"modules.{one.module.key}: etcd.endpoints belong to several clusters:"
+            f" {', '.join(clusters)}",
+            hint="Name the members of one cluster.",
+        )
+    if not clusters:
+        return one.machine
+    return replace(
+        one.machine,
+        membership=replace(membership, etcd_cluster=clusters[0]),
+        after=tuple(dict.fromkeys(name for _, name in used)),
+    )
+
+
+def _outputs(module: ModuleSource, resolver: Resolver) -> Mapping[str, OutputValue]:
+    return {name: resolver.output(module.key, name) for name in resolver.kind(module).outputs}
+
+
+def _warnings(built: Sequence[Built]) -> tuple[str, ...]:
+    """Each warning once, with the modules that it is about."""
+    about: dict[str, list[str]] = {}
+    for one in built:
+        for warning in one.machine.warnings:
+            about.setdefault(warning, []).append(f"modules.{one.module.key}")
+    return tuple(f"{', '.join(modules)}: {warning}" for warning, modules in about.items())

@@ -1,0 +1,1 @@
+"""A member of a Patroni cluster: PostgreSQL, and Patroni in charge of it."""

@@ -1,0 +1,78 @@
+"""What is allowed, but known to hurt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pgstead.modules.base import Context
+from pgstead.modules.parts.certificates import lifetime_cautions
+from pgstead.modules.parts.model import reveal
+from pgstead.modules.patroni_server.variables import Patroni, PatroniServer, Postgres
+
+__all__ = ["cautions"]
+
+LONG_TTL = 60
+LONG_START = 30
+
+
+def cautions(variables: PatroniServer, context: Context) -> tuple[str, ...]:
+    """Warnings about these variables, in whole sentences."""
+    return (
+        *lifetime_cautions(variables),
+        *_timings(variables.patroni),
+        *_replication(variables.patroni),
+        *_passwords(variables.postgres),
+        *_networks(variables.postgres, context),
+    )
+
+
+def _timings(patroni: Patroni) -> Iterator[str]:
+    if patroni.ttl >= LONG_TTL:
+        yield (
+            f"patroni.ttl is {patroni.ttl} s: a dead primary is noticed, and writes go on, only"
+            " after about as long; 20 is the least Patroni takes."
+        )
+    if patroni.master_start_timeout >= LONG_START:
+        yield (
+            f"patroni.master_start_timeout is {patroni.master_start_timeout} s: a primary that"
+            " crashes and does not come back is waited for that long; 0 fails over at once."
+        )
+    if not patroni.failsafe_mode:
+        yield (
+            "patroni.failsafe_mode is off: if etcd cannot be reached, the primary steps down"
+            " although all members are well, and writes stop."
+        )
+
+
+def _replication(patroni: Patroni) -> Iterator[str]:
+    if not patroni.is_synchronous:
+        yield "patroni.is_synchronous is false: a failover may lose writes that were confirmed."
+    elif not patroni.synchronous_settings.strict:
+        yield (
+            "patroni.synchronous_settings.strict is false: without a standby, writes are"
+            " confirmed that exist on the primary alone, and a failover may lose them."
+        )
+
+
+def _passwords(postgres: Postgres) -> Iterator[str]:
+    superuser = reveal(postgres.superuser_password)
+    others = {
+        "replicator_password": postgres.replicator_password,
+        "rewind_password": postgres.rewind_password,
+    }
+    for name, password in others.items():
+        if password is not None and reveal(password) == superuser:
+            yield (
+                f"postgres.{name} equals postgres.superuser_password: whoever sees one of"
+                " them, e.g. in a standby's connection, is superuser."
+            )
+
+
+def _networks(postgres: Postgres, context: Context) -> Iterator[str]:
+    if postgres.allowed_networks is not None or postgres.pg_hba:
+        return
+    if not context.facts.shares_kernel:
+        yield (
+            "postgres.allowed_networks is not given: any address may try to log in, with"
+            " TLS and a password."
+        )

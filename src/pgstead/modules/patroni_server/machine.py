@@ -1,0 +1,231 @@
+"""A Patroni member as a machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pgstead.errors import MissingSoftware
+from pgstead.machine import (
+    Directory,
+    File,
+    Machine,
+    OnChange,
+    Package,
+    Probe,
+    Service,
+    Software,
+    User,
+    binary,
+    directory_of,
+    path,
+)
+from pgstead.membership import PatroniMember
+from pgstead.modules.base import Context
+from pgstead.modules.parts.chrony import chrony_software
+from pgstead.modules.parts.hba import hba_lines
+from pgstead.modules.parts.model import reveal
+from pgstead.modules.parts.software import combine, fact, require_major
+from pgstead.modules.patroni_server.cautions import cautions
+from pgstead.modules.patroni_server.credentials import FOLDER as TLS
+from pgstead.modules.patroni_server.credentials import Credentials, credentials
+from pgstead.modules.patroni_server.settings import access, dynamic, shared
+from pgstead.modules.patroni_server.variables import PatroniServer
+from pgstead.render import render
+
+__all__ = ["machine", "shared"]
+
+FOLDER = "/etc/patroni"
+"""Patroni reads all of its *.yml files, in the alphabet's order, as one configuration."""
+
+DATA = "/var/lib/postgresql/data"
+SOCKETS = "/run/postgresql"
+STATE = "/var/lib/patroni"
+PORT = 5432
+API_PORT = 4443
+OLDEST = (4, 0)
+PACKAGE = "pgstead.modules.patroni_server"
+
+
+def machine(variables: PatroniServer, context: Context) -> Machine:
+    """The machine of a Patroni member.
+
+    Raises `MissingSoftware` for a Patroni or PostgreSQL that does not do.
+    """
+    _require_patroni(context)
+    address = context.materials.address(variables.name, variables.ip)
+    tls = credentials(variables, context, address)
+    software = combine(
+        _packages(variables, context),
+        Software(
+            users=(User("postgres"),),
+            directories=_directories(),
+            files=(*_files(variables, context, address, tls), *tls.files),
+            services=(_service(),),
+        ),
+        _watchdog(context),
+        chrony_software(variables.chrony, install=variables.install_dependencies),
+    )
+    return Machine(
+        name=variables.name,
+        module=context.module,
+        address=address,
+        software=software,
+        membership=_membership(variables, address, tls),
+        warnings=cautions(variables, context),
+    )
+
+
+def _require_patroni(context: Context) -> None:
+    version = fact(context, "patroni")
+    if version is not None and version < OLDEST:
+        text = context.facts.versions["patroni"]
+        raise MissingSoftware(
+            f"modules.{context.module}: Patroni {text} is too old, 4.0 or newer is needed",
+            hint="Install it from PyPI (patroni[etcd3,psycopg3]) or PostgreSQL's apt repository.",
+        )
+
+
+def _packages(variables: PatroniServer, context: Context) -> Software:
+    major = require_major(context, variables.postgres.version)
+    if not variables.install_dependencies:
+        return Software()
+    postgresql = "postgresql" if major is None else f"postgresql-{major}"
+    return Software(
+        packages=(Package(postgresql), Package("patroni", version=variables.patroni_version))
+    )
+
+
+def _directories() -> tuple[Directory, ...]:
+    return (
+        Directory(FOLDER, mode=0o750, owner="postgres"),
+        Directory(TLS, mode=0o750, owner="postgres"),
+        Directory(STATE, mode=0o700, owner="postgres"),
+        Directory(SOCKETS, mode=0o755, owner="postgres"),
+        Directory(DATA, mode=0o700, owner="postgres", data=True),
+    )
+
+
+def _files(
+    variables: PatroniServer, context: Context, address: str, tls: Credentials
+) -> tuple[File, ...]:
+    identity = {
+        "name": variables.member,
+        "scope": variables.patroni.scope,
+        "namespace": variables.patroni.namespace,
+    }
+    bootstrap = {"dcs": dynamic(variables), "initdb": _initdb(variables)}
+    local = _local_values(variables, context, address, tls)
+    return (
+        _file("bootstrap.yml", OnChange.CREATE_ONLY, bootstrap),
+        _file("identity.yml", OnChange.REFUSE, identity),
+        _file("patroni.yml", OnChange.RELOAD, local, secret=True),
+    )
+
+
+def _file(
+    name: str, on_change: OnChange, values: Mapping[str, object], *, secret: bool = False
+) -> File:
+    return File(
+        path=f"{FOLDER}/{name}",
+        content=render(PACKAGE, f"{name}.j2", **values),
+        mode=0o600 if secret else 0o640,
+        owner="postgres",
+        secret=secret,
+        on_change=on_change,
+        service="patroni",
+    )
+
+
+def _local_values(
+    variables: PatroniServer, context: Context, address: str, tls: Credentials
+) -> dict[str, object]:
+    patroni = variables.patroni
+    return {
+        "api": f"{address}:{API_PORT}",
+        "server": f"{address}:{PORT}",
+        "tls": tls.paths,
+        "etcd": variables.etcd,
+        "etcd_password": reveal(variables.etcd.password),
+        "bin": directory_of("postgresql"),
+        "data": path(DATA),
+        "pgpass": path(f"{STATE}/pgpass"),
+        "sockets": path(SOCKETS),
+        "basebackup": _basebackup(variables),
+        "disposable": patroni.is_synchronous,
+        "pg_hba": _hba(variables, context),
+        "users": _users(variables),
+        "watchdog": not context.facts.shares_kernel,
+        "safety_margin": patroni.watchdog_safety_margin,
+    }
+
+
+def _initdb(variables: PatroniServer) -> list[object]:
+    options: list[object] = [
+        {"encoding": "UTF8"},
+        {"locale": "C"},
+        {"auth-local": "scram-sha-256"},
+        {"auth-host": "scram-sha-256"},
+        "data-checksums",
+    ]
+    return [*options, "no-sync"] if variables.patroni.bootstrap_without_sync else options
+
+
+def _basebackup(variables: PatroniServer) -> list[object]:
+    options: list[object] = [{"checkpoint": "fast"}]
+    return [*options, "no-sync"] if variables.patroni.bootstrap_without_sync else options
+
+
+def _hba(variables: PatroniServer, context: Context) -> list[str]:
+    postgres = variables.postgres
+    if postgres.pg_hba:
+        return list(postgres.pg_hba)
+    return hba_lines(context.facts, postgres.allowed_networks, replication="replicator")
+
+
+def _users(variables: PatroniServer) -> list[tuple[str, str, str]]:
+    kinds = {"postgres": "superuser", "replicator": "replication", "rewind": "rewind"}
+    return [
+        (kinds[role.name], role.name, role.password)
+        for role in access(variables).roles
+        if role.managed_by_patroni
+    ]
+
+
+def _service() -> Service:
+    return Service(
+        name="patroni",
+        command=(binary("patroni"), path(FOLDER)),
+        user="postgres",
+        environment={"LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"},
+        reload_signal="HUP",
+        stop_seconds=60,
+        ready=Probe(API_PORT),
+    )
+
+
+def _watchdog(context: Context) -> Software:
+    """A watchdog device in software, which Patroni's user may open."""
+    if context.facts.shares_kernel:
+        return Software()
+    rule = 'KERNEL=="watchdog", OWNER="postgres", MODE="0600"\n'
+    return Software(
+        files=(
+            File("/etc/modules-load.d/pgstead.conf", "softdog\n", mode=0o644),
+            File("/etc/udev/rules.d/61-pgstead-watchdog.rules", rule, mode=0o644),
+        )
+    )
+
+
+def _membership(variables: PatroniServer, address: str, tls: Credentials) -> PatroniMember:
+    return PatroniMember(
+        scope=variables.patroni.scope,
+        namespace=variables.patroni.namespace,
+        name=variables.member,
+        address=address,
+        operator=tls.operator,
+        settings=dynamic(variables),
+        access=access(variables),
+        api_port=API_PORT,
+        port=PORT,
+        sync_path=DATA if variables.patroni.bootstrap_without_sync else None,
+    )

@@ -1,0 +1,188 @@
+"""A load balancer as a machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pgstead.certificates import KeyPair
+from pgstead.machine import (
+    Directory,
+    File,
+    Machine,
+    OnChange,
+    Package,
+    Probe,
+    Service,
+    Software,
+    User,
+    binary,
+    path,
+)
+from pgstead.membership import LoadBalancer, TlsClient
+from pgstead.modules.base import Context
+from pgstead.modules.parts.certificates import SigningAuthority, issue, operator, tls_files
+from pgstead.modules.parts.chrony import chrony_software
+from pgstead.modules.parts.software import combine
+from pgstead.modules.postgres_load_balancer.cautions import cautions
+from pgstead.modules.postgres_load_balancer.variables import HAProxy, PostgresLoadBalancer
+from pgstead.render import haproxy_word, render
+
+__all__ = ["machine"]
+
+CONFIGURATION = "/etc/haproxy/haproxy.cfg"
+TLS = "/etc/haproxy/tls"
+RUN = "/run/haproxy"
+PORT = 5432
+
+
+@dataclass(frozen=True, slots=True)
+class _Certificates:
+    client: KeyPair
+    server: KeyPair
+    operator: TlsClient
+
+
+def machine(variables: PostgresLoadBalancer, context: Context) -> Machine:
+    """The machine of a load balancer."""
+    address = context.materials.address(variables.name, variables.ip)
+    certificates = _certificates(_with_authority(variables), context, address)
+    software = combine(
+        _haproxy(variables, address, certificates),
+        chrony_software(variables.chrony, install=variables.install_dependencies),
+    )
+    return Machine(
+        name=variables.name,
+        module=context.module,
+        address=address,
+        software=software,
+        membership=_membership(variables, address, certificates.operator),
+        warnings=cautions(variables),
+    )
+
+
+def _with_authority(variables: PostgresLoadBalancer) -> PostgresLoadBalancer:
+    """The variables with `haproxy.patroni_client` said the way other modules say it."""
+    given = variables.haproxy.patroni_client
+    if given is None:
+        return variables
+    ca = SigningAuthority(key=given.ca_key, certificate=given.ca_certificate)
+    return variables.model_copy(
+        update={
+            "ca": ca,
+            "certificate_validity_period": given.certificate_validity_period,
+            "certificate_early_renewal_period": given.certificate_early_renewal_period,
+        }
+    )
+
+
+def _certificates(variables: PostgresLoadBalancer, context: Context, address: str) -> _Certificates:
+    name = variables.name
+    return _Certificates(
+        client=issue(context, variables, "patroni-client", common_name=name, client=True),
+        server=issue(
+            context, variables, "server", common_name=name, hosts=(address, name), server=True
+        ),
+        operator=operator(context, variables),
+    )
+
+
+def _haproxy(
+    variables: PostgresLoadBalancer, address: str, certificates: _Certificates
+) -> Software:
+    client, server = certificates.client, certificates.server
+    texts = {
+        "ca.crt": client.ca,
+        "patroni-client.pem": _joined(client),
+        "server.pem": _joined(server),
+    }
+    configuration = File(
+        CONFIGURATION,
+        _configuration(variables.haproxy, address),
+        mode=0o640,
+        owner="haproxy",
+        on_change=OnChange.RELOAD,
+        service="haproxy",
+    )
+    return Software(
+        packages=(Package("haproxy"),) if variables.install_dependencies else (),
+        users=(User("haproxy"),),
+        directories=(
+            Directory("/etc/haproxy", mode=0o755, owner="haproxy"),
+            Directory(TLS, mode=0o750, owner="haproxy"),
+            Directory(RUN, mode=0o755, owner="haproxy"),
+        ),
+        files=(configuration, *tls_files(TLS, texts, owner="haproxy", service="haproxy")),
+        services=(_service(),),
+    )
+
+
+def _service() -> Service:
+    """A master that stays in the foreground, and workers that it replaces.
+
+    USR2 starts a new worker on the same sockets; the old one stops listening and ends with
+    its last session.
+    """
+    return Service(
+        name="haproxy",
+        command=(
+            binary("haproxy"),
+            "-W",
+            "-db",
+            "-f",
+            path(CONFIGURATION),
+            "-S",
+            f"{path(f'{RUN}/master.sock')},mode,600",
+        ),
+        user="haproxy",
+        reload_signal="USR2",
+        stop_signal="TERM",
+        stop_seconds=10,
+        ready=Probe(PORT),
+    )
+
+
+def _configuration(haproxy: HAProxy, address: str) -> str:
+    client = haproxy_word(path(f"{TLS}/patroni-client.pem"))
+    ca = haproxy_word(path(f"{TLS}/ca.crt"))
+    lag = haproxy.read_only.maximum_lag
+    return render(
+        "pgstead.modules.postgres_load_balancer",
+        "haproxy.cfg.j2",
+        address=address,
+        haproxy=haproxy,
+        admin_socket=path(f"{RUN}/admin.sock"),
+        check_options=_check_options(haproxy),
+        check_server=f"check check-ssl port 4443 verify required ca-file {ca} crt {client}",
+        replica_path=f"/replica?lag={lag.replace(' ', '')}" if lag else "/replica",
+        tls={"server": path(f"{TLS}/server.pem"), "ca": path(f"{TLS}/ca.crt")},
+    )
+
+
+def _check_options(haproxy: HAProxy) -> str:
+    checks = haproxy.checks
+    words = [f"inter {checks.inter}"]
+    words += [f"fastinter {checks.fastinter}"] if checks.fastinter else []
+    words += [f"downinter {checks.downinter}"] if checks.downinter else []
+    words += [f"fall {checks.fall}", f"rise {checks.rise}"]
+    if checks.shutdown_sessions_on_marked_down:
+        words.append("on-marked-down shutdown-sessions")
+    return " ".join(words)
+
+
+def _joined(pair: KeyPair) -> str:
+    """Certificate and key in one text, the way HAProxy wants them."""
+    return f"{pair.certificate.rstrip()}\n{pair.key.rstrip()}\n"
+
+
+def _membership(variables: PostgresLoadBalancer, address: str, tls: TlsClient) -> LoadBalancer:
+    haproxy = variables.haproxy
+    return LoadBalancer(
+        name=variables.name,
+        address=address,
+        operator=tls,
+        members=tuple(member.name for member in haproxy.members),
+        port=PORT,
+        read_only_port=haproxy.read_only.port if haproxy.read_only.enabled else None,
+        api_port=haproxy.api.port if haproxy.api.enabled else None,
+        statistics_port=haproxy.statistics.port if haproxy.statistics.enabled else None,
+    )

@@ -1,0 +1,101 @@
+"""The variables of a PostgreSQL server on its own.
+
+Names and defaults are those of the module it re-creates; a variable of ours says so.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from pgstead.modules.parts.certificates import YEAR
+from pgstead.modules.parts.guest import Guest
+from pgstead.modules.parts.model import Hours, Line, Many, Secret, Version, problem
+from pgstead.modules.parts.network import Network
+from pgstead.modules.postgres_server.parameters import parse_parameters
+
+__all__ = ["PostgresServer"]
+
+Name = Annotated[Line, StringConstraints(min_length=1, max_length=63)]
+
+
+class PostgresServer(Guest):
+    """Variables of the module `postgres-server`."""
+
+    source: Literal["postgres-server"] = Field(default="postgres-server", description="The module.")
+    version: Version | None = Field(
+        default=None,
+        description="Major version, e.g. 15; without one, that of postgres_image. Ours.",
+    )
+    postgres_image: Line | None = Field(
+        default=None,
+        description=(
+            "Container image of PostgreSQL; its tag says the version. Packages of that version"
+            " are used so far, and on the platform local whatever is installed."
+        ),
+    )
+    postgres_params: str = Field(
+        default="", description="Parameters as on PostgreSQL's command line: -c 'name=value' ..."
+    )
+    postgres_user: Name = Field(default="postgres", description="Name of the superuser.")
+    postgres_database: Name = Field(
+        default="postgres", description="Database that is made, owned by postgres_user."
+    )
+    postgres_password: Secret | None = Field(
+        default=None,
+        description=(
+            "Password of postgres_user; without one, pgstead makes it: output db_password."
+        ),
+    )
+    domains: Many[Line] = Field(
+        default=(), description="Domain names in the server's certificate, besides its address."
+    )
+    certificate_validity_period: Hours = Field(
+        default=100 * YEAR, description="How long the certificate is valid, in hours."
+    )
+    certificate_early_renewal: Hours = Field(
+        default=YEAR,
+        description="How long before its end the certificate is renewed, in hours.",
+    )
+    certificate_early_renewal_period: Hours | None = Field(
+        default=None, description="Another name of certificate_early_renewal, and before it."
+    )
+    key_length: Literal[2048, 3072, 4096] | None = Field(
+        default=4096, description="Length of the certificate's RSA key in bits."
+    )
+    allowed_networks: Many[Network] | None = Field(
+        default=None,
+        description=(
+            "Networks that may log in; without them, any address (on the platform local:"
+            " 127.0.0.0/8). Ours."
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _has_an_authority(self) -> Self:
+        if self.ca is None:
+            raise problem("is required: it signs the server's certificate", "ca")
+        return self
+
+    @model_validator(mode="after")
+    def _parameters_are_understood(self) -> Self:
+        try:
+            parse_parameters(self.postgres_params)
+        except ValueError as error:
+            raise problem(str(error), "postgres_params") from None
+        return self
+
+    @property
+    def early_renewal(self) -> int:
+        """How long before its end the certificate is renewed, in hours."""
+        return self.certificate_early_renewal_period or self.certificate_early_renewal
+
+    @property
+    def wanted_version(self) -> str | None:
+        """The version that is asked for, by itself or as the image's tag."""
+        if self.version is not None:
+            return self.version
+        tag = (self.postgres_image or "").rpartition("/")[2].partition(":")[2]
+        major = tag.partition("@")[0].split("-")[0].split(".")[0]
+        return major if major.isdigit() else None

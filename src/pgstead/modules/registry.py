@@ -1,0 +1,59 @@
+"""The modules there are, by the name that a stack file's `source` gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from pgstead.machine import Machine
+from pgstead.modules.base import Context
+from pgstead.modules.etcd_server import machine as etcd
+from pgstead.modules.etcd_server.outputs import OUTPUTS as ETCD_OUTPUTS
+from pgstead.modules.etcd_server.variables import EtcdServer
+from pgstead.modules.outputs import COMMON, Output
+from pgstead.modules.parts.guest import Guest
+from pgstead.modules.patroni_server import machine as patroni
+from pgstead.modules.patroni_server.outputs import OUTPUTS as PATRONI_OUTPUTS
+from pgstead.modules.patroni_server.variables import PatroniServer
+from pgstead.modules.postgres_load_balancer import machine as load_balancer
+from pgstead.modules.postgres_load_balancer.outputs import OUTPUTS as LOAD_BALANCER_OUTPUTS
+from pgstead.modules.postgres_load_balancer.variables import PostgresLoadBalancer
+from pgstead.modules.postgres_server import machine as postgres
+from pgstead.modules.postgres_server.outputs import OUTPUTS as POSTGRES_OUTPUTS
+from pgstead.modules.postgres_server.variables import PostgresServer
+
+__all__ = ["KINDS", "MODELS", "Kind"]
+
+Shared = Callable[[Any], tuple[str, Mapping[str, object]]]
+"""The cluster that a member belongs to, in words, and what its members must agree on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of module: its variables, the machine they make, and its outputs by name."""
+
+    model: type[Guest]
+    machine: Callable[[Any, Context], Machine]
+    outputs: Mapping[str, Output]
+    shared: Shared | None = None
+
+
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "etcd-server": Kind(EtcdServer, etcd.machine, {**COMMON, **ETCD_OUTPUTS}, etcd.shared),
+        "patroni-server": Kind(
+            PatroniServer, patroni.machine, {**COMMON, **PATRONI_OUTPUTS}, patroni.shared
+        ),
+        "postgres-load-balancer": Kind(
+            PostgresLoadBalancer, load_balancer.machine, {**COMMON, **LOAD_BALANCER_OUTPUTS}
+        ),
+        "postgres-server": Kind(PostgresServer, postgres.machine, {**COMMON, **POSTGRES_OUTPUTS}),
+    }
+)
+
+MODELS: Mapping[str, type[Guest]] = MappingProxyType(
+    {name: kind.model for name, kind in KINDS.items()}
+)
+"""The variables of each kind of module."""

@@ -1,0 +1,99 @@
+"""Which platform a stack stands on, and who provides each kind of its resources."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pgstead import spec
+    from pgstead.engine.resource import Observed, Provider, Recorded, Resource, Steps
+    from pgstead.machine import OnChange
+    from pgstead.operations.session import Session
+    from pgstead.platforms.base import Platform
+
+
+def make(stack: spec.Stack, stack_id: str, file: Path) -> Platform:
+    """The platform that the stack file names; only that one is imported."""
+    if stack.platform.kind == "memory":
+        from pgstead.platforms.memory import MemoryPlatform, World  # noqa: PLC0415
+
+        return MemoryPlatform(World(file.absolute().parent / ".pgstead" / f"{stack.name}.memory"))
+    from pgstead.platforms.local import LocalPlatform  # noqa: PLC0415
+
+    return LocalPlatform(stack.platform, stack.name, stack_id)
+
+
+def providers(session: Session) -> Mapping[str, Provider]:
+    """By kind of resource; on the memory platform one of them stands for all servers too."""
+    from pgstead.clusters.etcd import EtcdProvider  # noqa: PLC0415 - start-up time
+    from pgstead.clusters.groups import group  # noqa: PLC0415
+    from pgstead.clusters.machines import MachineProvider  # noqa: PLC0415
+    from pgstead.clusters.patroni import PatroniProvider  # noqa: PLC0415
+    from pgstead.clusters.postgres import PostgresProvider  # noqa: PLC0415
+
+    platform, digest = session.platform, session.materials.digest
+    if (fake := _fake(platform)) is not None:
+        return fake
+    machines, recorded = session.machines, session.state.recorded()
+    groups, previous = group(machines), session.materials.applied_password
+    return {
+        "machine": MachineProvider(
+            platform, machines, digest, recorded=recorded, previous=previous
+        ),
+        "etcd": EtcdProvider(groups.etcd, digest, recorded=recorded, previous=previous),
+        "patroni": PatroniProvider(groups.patroni, platform, groups.machines, recorded=recorded),
+        "postgres": PostgresProvider(
+            groups, platform, digest, recorded=recorded, previous=previous
+        ),
+    }
+
+
+def removers(session: Session) -> Mapping[str, Provider]:
+    """Who removes a whole stack: machines, and with them all that was inside.
+
+    No member leaves its cluster on the way, since the cluster itself goes.
+    """
+    from pgstead.clusters.machines import MachineProvider  # noqa: PLC0415 - start-up time
+
+    platform = session.platform
+    if (fake := _fake(platform)) is not None:
+        return fake
+    machines = MachineProvider(platform, (), session.materials.digest, recorded={})
+    inside = Inside()
+    return {"machine": machines, "etcd": inside, "patroni": inside, "postgres": inside}
+
+
+class Inside:
+    """What lives inside machines and goes with them."""
+
+    def observe(self, targets: Mapping[str, Resource | Recorded]) -> Mapping[str, Observed]:
+        """Nothing of its own is there."""
+        return dict.fromkeys(targets)
+
+    def create(self, resource: Resource, *, recorded: Recorded | None) -> Steps:
+        """Nothing is made while a stack is removed."""
+        raise NotImplementedError(resource.address, recorded)
+
+    def update(self, resource: Resource, changed: Mapping[str, OnChange]) -> Steps:
+        """Nothing is changed while a stack is removed."""
+        raise NotImplementedError(resource.address, changed)
+
+    def replace(self, resource: Resource, recorded: Recorded) -> Steps:
+        """Nothing is made while a stack is removed."""
+        raise NotImplementedError(resource.address, recorded)
+
+    def delete(self, recorded: Recorded, *, delete_data: bool) -> Steps:
+        """It goes with its machines."""
+        del recorded, delete_data
+        yield from ()
+
+
+def _fake(platform: Platform) -> Mapping[str, Provider] | None:
+    if platform.kind != "memory":
+        return None
+    from pgstead.platforms.memory import MemoryPlatform  # noqa: PLC0415 - seldom
+
+    assert isinstance(platform, MemoryPlatform)  # noqa: S101 - `make` made it
+    return dict.fromkeys(("machine", "etcd", "patroni", "postgres"), platform.provider)

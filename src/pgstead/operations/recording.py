@@ -1,0 +1,52 @@
+"""Work as an entry of the history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pgstead.engine.resource import Recorded
+from pgstead.engine.state import State
+from pgstead.errors import Interrupted, PgsteadError
+from pgstead.operations.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedJournal:
+    """The state, as one apply writes to it."""
+
+    state: State
+    apply: int
+
+    def record(self, recorded: Recorded) -> None:
+        """Keep what is known of a resource."""
+        self.state.record(recorded)
+
+    def forget(self, address: str) -> None:
+        """Drop a resource that is gone."""
+        self.state.forget(address)
+
+    def step_started(self, resource: str, title: str) -> int:
+        """Keep that a step begins."""
+        return self.state.step_started(self.apply, resource, title)
+
+    def step_ended(self, step: int, error: str | None = None) -> None:
+        """Keep how it ended."""
+        self.state.step_ended(step, error)
+
+
+def run_recorded(
+    session: Session, command: str, work: Callable[[AppliedJournal], tuple[str, ...]]
+) -> tuple[str, ...]:
+    """Do the work as an entry of the history, whatever its end."""
+    number = session.state.begin_apply(command)
+    try:
+        changed = work(AppliedJournal(session.state, number))
+    except (Interrupted, KeyboardInterrupt):
+        session.state.end_apply(number, "interrupted")
+        raise
+    except PgsteadError as error:
+        session.state.end_apply(number, "failed", error.message)
+        raise
+    session.state.end_apply(number, "done", f"{len(changed)} resources changed")
+    return changed

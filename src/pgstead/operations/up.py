@@ -1,0 +1,111 @@
+"""Bring a stack up to what its file says."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from pathlib import Path
+
+from pgstead.engine.apply import Run, apply, refusal
+from pgstead.engine.plan import Action, Plan
+from pgstead.errors import NotReady
+from pgstead.operations import plan as planning
+from pgstead.operations.asking import Asking
+from pgstead.operations.connect import FirstWrite, reachable
+from pgstead.operations.recording import AppliedJournal, run_recorded
+from pgstead.operations.results import Up
+from pgstead.operations.session import Session, open_session
+
+ROUNDS = 3
+"""Looks at the world: what was down can be seen only once it has been repaired."""
+
+
+def up(file: Path, asking: Asking, *, recreate: Collection[str] = ()) -> Up:
+    """Plan, ask, apply, and wait until the stack takes a write.
+
+    `file` is a stack file or a plan kept by `plan`. Raises `Refused` if data would be
+    lost or a kept plan does not hold any more, and whatever a failing step raised.
+    """
+    began = time.monotonic()
+    saved = planning.read(file)
+    with open_session(saved.file if saved else file, command="up") as session:
+        made = planning.make(session, recreate=saved.recreate if saved else recreate)
+        asking.warn(session.warnings)
+        if made.refused:
+            raise refusal(made)
+        if saved:
+            planning.check(session, made, saved)
+        if not asking.accept(made):
+            return Up(session.stack.name, session.file, (), "nothing was changed", accepted=False)
+        return _carried_out(session, made, asking, began)
+
+
+def _carried_out(session: Session, made: Plan, asking: Asking, began: float) -> Up:
+    """Apply, round by round, and wait for the first write where there is one to wait for."""
+    session.materials.save()
+    if not made.pending and not made.unknown:
+        return _result(session, made, ())
+    first = _first_write(session, made, began)
+    try:
+        changed = run_recorded(
+            session, "up", lambda journal: _rounds(session, made, asking, journal)
+        )
+        ready = time.monotonic() - began
+        written = first.wait() if first else None
+    finally:
+        if first:
+            first.stop()
+    return _result(session, made, changed, first_write=written, ready=ready)
+
+
+def _rounds(
+    session: Session, made: Plan, asking: Asking, journal: AppliedJournal
+) -> tuple[str, ...]:
+    changed: list[str] = []
+    with asking.watching() as progress:
+        for _ in range(ROUNDS):
+            run = Run(session.providers, journal, progress, still_held=session.check_held)
+            apply(made, run)
+            changed.extend(change.address for change in made.pending)
+            if not made.unknown:
+                return tuple(changed)
+            made = planning.make(session)
+            if not made.pending:
+                break
+    if made.unknown:
+        raise _unseen(made)
+    return tuple(changed)
+
+
+def _unseen(made: Plan) -> NotReady:
+    lines = [f"{change.address}: {'; '.join(change.reasons)}" for change in made.unknown]
+    return NotReady(
+        "could not be seen, so nothing was done about it:\n  " + "\n  ".join(lines),
+        hint="`pgstead status` shows what answers",
+    )
+
+
+def _first_write(session: Session, made: Plan, began: float) -> FirstWrite | None:
+    """Look out for the first write if this plan makes a PostgreSQL."""
+    found = list(reachable(session).values())
+    new = any(c.kind == "postgres" and c.action is Action.CREATE for c in made.pending)
+    return FirstWrite(found[0], began) if found and new else None
+
+
+def _result(
+    session: Session,
+    made: Plan,
+    changed: tuple[str, ...],
+    *,
+    first_write: float | None = None,
+    ready: float | None = None,
+) -> Up:
+    return Up(
+        session.stack.name,
+        session.file,
+        changed,
+        made.summary,
+        first_write_seconds=first_write,
+        ready_seconds=ready,
+        connections={target.value: each.uri() for target, each in reachable(session).items()},
+    )

@@ -1,0 +1,107 @@
+"""A machine becomes what it is here: real paths for tokens, and a resource to compare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from pgstead.engine.resource import Resource
+from pgstead.machine import Command, File, Machine, Service, replace_tokens
+from pgstead.membership import StandaloneServer
+from pgstead.platforms.local.binaries import Binaries
+from pgstead.platforms.local.places import MachinePlaces, Places
+from pgstead.platforms.software import attributes
+
+KIND = "machine"
+
+Text = Callable[[str], str]
+
+
+def local_mode(mode: int) -> int:
+    """Permissions as they are set here: everything is the servers' user's and nobody else's.
+
+    PostgreSQL takes a private key that belongs to it with mode 0600 or less only.
+    """
+    return mode & 0o700
+
+
+def lowered(machine: Machine, places: MachinePlaces, binaries: Binaries) -> Machine:
+    """The machine with its tokens replaced, without what only makes sense in a guest.
+
+    The paths of files and folders stay those of a conventional machine.
+    """
+    text = translation(places, binaries, postgresql_major(machine))
+    software = machine.software
+    return replace(
+        machine,
+        software=replace(
+            software,
+            files=tuple(_file(file, text) for file in software.files),
+            setup=tuple(_command(command, text, places) for command in software.setup),
+            services=tuple(
+                _service(service, text) for service in software.services if not service.guest_only
+            ),
+        ),
+    )
+
+
+def translation(places: MachinePlaces, binaries: Binaries, major: str | None = None) -> Text:
+    """What replaces the tokens in a text; `major` is the PostgreSQL that the machine wants."""
+
+    def token(kind: str, name: str) -> str:
+        if kind == "path":
+            return str(places.of(name))
+        found = binaries.path(name, major) if kind == "bin" else binaries.folder(name, major)
+        return str(found)
+
+    return lambda text: replace_tokens(text, token)
+
+
+def postgresql_major(machine: Machine) -> str | None:
+    """The major version that the machine's packages ask for: `15` for `postgresql-15`."""
+    names = (package.name.partition("postgresql-")[2] for package in machine.software.packages)
+    return next((name for name in names if name.isdigit()), None)
+
+
+def resource(machine: Machine, places: Places, digest: Callable[[str], str]) -> Resource:
+    """The resource of a lowered machine."""
+    data = [one.path for one in machine.software.directories if one.data]
+    return Resource(
+        address=f"{KIND}.{machine.name}",
+        kind=KIND,
+        attributes=attributes(machine, digest, local_mode),
+        after=tuple(f"{KIND}.{name}" for name in machine.after),
+        place={
+            "machine": machine.name,
+            "folder": str(places.machine(machine.name).folder),
+            "address": machine.address,
+            "data": data,
+        },
+        holds_data=bool(data),
+        only_copy=bool(data) and isinstance(machine.membership, StandaloneServer),
+        body=machine,
+    )
+
+
+def machine_name(address: str) -> str:
+    """The machine that a resource's address names."""
+    return address.removeprefix(f"{KIND}.")
+
+
+def _file(file: File, text: Text) -> File:
+    return replace(file, content=text(file.content), mode=local_mode(file.mode))
+
+
+def _command(command: Command, text: Text, places: MachinePlaces) -> Command:
+    creates = text(command.creates)
+    if creates == command.creates:  # a path of the machine's own, said without a token
+        creates = str(places.of(creates))
+    return replace(command, argv=tuple(map(text, command.argv)), creates=creates)
+
+
+def _service(service: Service, text: Text) -> Service:
+    return replace(
+        service,
+        command=tuple(map(text, service.command)),
+        environment={key: text(value) for key, value in service.environment.items()},
+    )

@@ -1,0 +1,270 @@
+"""The local platform: machines are folders and supervised processes of this machine."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from pgstead.engine.resource import Attribute, Observed, Present, Recorded, Resource, Step, Steps
+from pgstead.errors import MissingSoftware
+from pgstead.machine import Machine, OnChange
+from pgstead.modules.base import Facts
+from pgstead.platforms.base import Digest, Power
+from pgstead.platforms.local import addresses, layout, lower, power, steps
+from pgstead.platforms.local.account import Account, service_account
+from pgstead.platforms.local.binaries import Binaries
+from pgstead.platforms.local.boot import BootUnit
+from pgstead.platforms.local.card import Card, card_of_running, read_card
+from pgstead.platforms.local.files import remove_tree, write_file
+from pgstead.platforms.local.observe import Observation
+from pgstead.platforms.local.places import Places, cache_folder, stack_places
+from pgstead.platforms.local.script import environment
+from pgstead.platforms.local.services import Services, Stagger
+from pgstead.platforms.local.supervisor import Supervisor
+from pgstead.reach.local import LocalReach
+
+BOOT = "boot:stack"
+"""The key, beside those of `platforms.software`, of whether the stack starts with the system."""
+
+
+class LocalSettings(Protocol):
+    """What a stack file says under `platform`."""
+
+    @property
+    def user(self) -> str | None:
+        """The user that servers run as, when pgstead is started by root."""
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder that holds the stacks' own."""
+
+    @property
+    def network(self) -> str | None:
+        """The network of the machines' addresses, within 127.0.0.0/8."""
+
+    @property
+    def binaries(self) -> Any:
+        """Programs by software name, as a mapping or a model."""
+
+    @property
+    def start_at_boot(self) -> bool:
+        """Whether the stack starts with the system."""
+
+
+class LocalPlatform:
+    """Implements `platforms.base.Platform`. Its methods may be used from several threads."""
+
+    kind: ClassVar[str] = "local"
+
+    def __init__(
+        self,
+        settings: LocalSettings,
+        stack_name: str,
+        stack_id: str,
+    ) -> None:
+        self._settings = settings
+        self._stack_name = stack_name
+        self._stack_id = stack_id
+        self._stagger = Stagger()
+        self._changing_boot = threading.Lock()
+
+    @cached_property
+    def account(self) -> Account:
+        """The user that servers run as."""
+        return service_account(self._settings.user)
+
+    @cached_property
+    def places(self) -> Places:
+        """Where things lie."""
+        folder = self._settings.folder
+        return stack_places(
+            str(folder) if folder else None, self._stack_name, self._stack_id, self.account
+        )
+
+    @cached_property
+    def binaries(self) -> Binaries:
+        """The servers' programs."""
+        return Binaries(_mapping(self._settings.binaries), cache_folder(), self.account.user)
+
+    @cached_property
+    def supervisor(self) -> Supervisor:
+        """The stack's supervisor."""
+        return Supervisor(self.places, self._stack_id)
+
+    @cached_property
+    def boot_unit(self) -> BootUnit:
+        """What starts the stack with the system."""
+        return BootUnit(self.places, self.supervisor)
+
+    def resolve(self) -> Facts:
+        """The versions of the servers that would run; what lacks is told by `lower`."""
+        return Facts(self.kind, self.binaries.versions())
+
+    def allocate(self, machines: Iterable[str], taken: Mapping[str, str]) -> Mapping[str, str]:
+        """Free loopback addresses, all of a stack's in one network."""
+        return addresses.allocate(machines, taken, self._stack_id, self._settings.network)
+
+    def taken(self, address: str, ports: Iterable[int]) -> str | None:
+        """In words, who took one of the ports on that address; None if all are free."""
+        return addresses.holder(address, ports)
+
+    def lower(self, machines: Iterable[Machine], digest: Digest) -> tuple[Resource, ...]:
+        """The machines with real paths, as resources to compare.
+
+        Raises `MissingSoftware` that names every program that they need and that lacks.
+        """
+        made, lacking = [], {}
+        for machine in machines:
+            try:
+                here = self.places.machine(machine.name)
+                real = lower.lowered(machine, here, self.binaries)
+            except MissingSoftware as error:
+                lacking[error.message] = error
+            else:
+                made.append(self._resource(real, digest))
+        if lacking:
+            raise MissingSoftware("; ".join(lacking), hint=next(iter(lacking.values())).hint)
+        return tuple(made)
+
+    def observe(
+        self, targets: Mapping[str, Resource | Recorded], digest: Digest
+    ) -> Mapping[str, Observed]:
+        """What is there of those machines; the supervisor is asked once for all of them."""
+        look = Observation(self.places, self._stack_id, self.supervisor, digest)
+        boot = {BOOT: _how_started(at_boot=self.boot_unit.file.exists())}
+        seen = {address: look.machine(address, target) for address, target in targets.items()}
+        return {
+            address: replace(one, values={**one.values, **boot})
+            if isinstance(one, Present)
+            else one
+            for address, one in seen.items()
+        }
+
+    def create(self, resource: Resource, bindings: Mapping[str, str]) -> Steps:
+        """Lay down, set up, start, wait until ready."""
+        yield from steps.create(self._layout(resource.body), self._services, bindings)
+        if self._settings.start_at_boot:
+            yield Step("have the stack start with the system", self._at_boot)
+
+    def update(self, resource: Resource, changed: Mapping[str, OnChange]) -> Steps:
+        """Push, then start, reload or restart what is concerned."""
+        running = self._running(resource)
+        yield from steps.update(self._layout(resource.body), self._services, changed, running)
+        if BOOT in changed:
+            yield Step("have the stack start with the system, or not", self._at_boot)
+
+    def delete(self, recorded: Recorded, *, delete_data: bool) -> Steps:
+        """Stop and remove; data is moved aside unless it shall be deleted."""
+        card = self._known_card(lower.machine_name(recorded.address))
+        # Data is known twice over: a card that was lost must not have it deleted.
+        data = tuple(dict.fromkeys((*card.data, *recorded.place.get("data", ()))))
+        card = replace(card, data=data)
+        yield from steps.delete(self.places, self._services(card), delete_data=delete_data)
+
+    def dispose(self) -> tuple[Path, ...]:
+        """End the supervisor and remove the stack's folder; gives where data was kept."""
+        self.supervisor.shutdown()
+        self.boot_unit.disable()
+        with self.places.account.acting():
+            remove_tree(self.places.supervisor)
+            for folder in (self.places.machines, self.places.kept):
+                _remove_empty(folder)
+            remove_tree(self.places.short)
+            _remove_empty(self.places.short.parent)
+        _remove_empty(self.places.root)
+        if not self._settings.folder:
+            _remove_empty(self.places.root.parent)
+        return tuple(sorted(self.places.kept.glob("*")))
+
+    def reach(self, machine: str) -> LocalReach:
+        """How to push to, run on and read from a machine."""
+        here = self.places.machine(machine)
+        return LocalReach(
+            machine=machine,
+            folder=here.folder,
+            place=here.of,
+            log=here.log,
+            text=lower.translation(here, self.binaries),
+            write=lambda path, text, mode: write_file(path, text, lower.local_mode(mode)),
+            acting=self.account.acting,
+            environment=environment(self._stack_id, machine, "reach", here.folder),
+            user=self.account.user,
+        )
+
+    def start(self, machine: str) -> None:
+        """Start all services of a machine; returns when they are ready."""
+        services = self._services(self._card(machine))
+        services.start_all()
+        services.wait_ready()
+
+    def stop(self, machine: str) -> None:
+        """Stop all services cleanly; data stays, and nothing starts them but `start` or `up`."""
+        self._services(self._card(machine)).stop_all()
+
+    def restart(self, machine: str, service: str) -> None:
+        """Restart one service and wait until it is ready."""
+        self._services(self._card(machine)).restart(service)
+
+    def power(self, machine: str) -> Power:
+        """Whether any process of the machine lives, and of which boot."""
+        return power.power(self._services(self._known_card(machine)))
+
+    def power_off(self, machine: str, boot: str) -> None:
+        """Kill every process of that boot at once and verify that all are gone."""
+        power.power_off(self._services(self._known_card(machine)), boot)
+
+    def _resource(self, machine: Machine, digest: Digest) -> Resource:
+        plain = lower.resource(machine, self.places, digest)
+        value = _how_started(at_boot=self._settings.start_at_boot)
+        boot = Attribute(value, OnChange.RELOAD, "start of the stack")
+        return replace(plain, attributes={**plain.attributes, BOOT: boot})
+
+    def _services(self, card: Card) -> Services:
+        return Services(self.places, self._stack_id, self.supervisor, self._stagger, card)
+
+    def _layout(self, machine: Machine) -> layout.Layout:
+        return layout.Layout(self.places, self._stack_id, machine)
+
+    def _card(self, machine: str) -> Card:
+        with self.account.acting():
+            return card_of_running(self.places.machine(machine), machine)
+
+    def _known_card(self, machine: str) -> Card:
+        """The machine's card; where its folder is gone, one that knows nothing but its name."""
+        with self.account.acting():
+            return read_card(self.places.machine(machine)) or Card(machine, "")
+
+    def _running(self, resource: Resource) -> dict[str, str]:
+        """Of each service that should be or was, whether it runs."""
+        look = Observation(self.places, self._stack_id, self.supervisor, lambda text: text)
+        return look.running(resource)
+
+    def _at_boot(self) -> None:
+        with self._changing_boot:
+            if not self._settings.start_at_boot:
+                self.boot_unit.disable()
+                return
+            with self.account.acting():
+                names = sorted(path.name for path in self.places.machines.iterdir())
+            self.boot_unit.note_folders(names)
+            self.boot_unit.enable()
+
+
+def _mapping(binaries: Any) -> dict[str, str]:
+    given = binaries.model_dump() if hasattr(binaries, "model_dump") else dict(binaries or {})
+    return {name: str(path) for name, path in given.items() if path}
+
+
+def _how_started(*, at_boot: bool) -> str:
+    return "with the system" if at_boot else "by hand"
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove a folder unless there is something in it, maybe of another stack."""
+    with suppress(OSError):
+        folder.rmdir()

@@ -1,0 +1,182 @@
+"""The processes of a stack's machines, as the kernel tells of them (proc(5)).
+
+A process belongs to a machine if its environment carries the machine's mark, or if it
+descends from one that does. PostgreSQL's processes write their titles over the memory
+that /proc shows as their environment; they are known by their program and by working
+inside the machine's folder.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+MACHINE_MARK = "PGSTEAD_MACHINE"
+SERVICE_MARK = "PGSTEAD_SERVICE"
+
+_PROC = Path("/proc")
+_DEAD = ("Z", "X")
+_STOPPED = ("T", "t")
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process. `started`, in clock ticks since the boot, tells it from a later one of its id."""
+
+    pid: int
+    parent: int
+    started: int
+    name: str
+    machine: str = ""
+    service: str = ""
+    state: str = "S"
+
+    @property
+    def identity(self) -> str:
+        """Differs for any two processes since the system started."""
+        return f"{self.pid}:{self.started}"
+
+
+def of_stack(stack_id: str, machines: Path, uid: int) -> list[Process]:
+    """All processes of the stack's machines; `machines` is the folder that holds theirs."""
+    own = [_marked(one, stack_id, machines) for one in _all(uid)]
+    known = {one.pid: one for one in own if one.machine}
+    unknown = [one for one in own if not one.machine]
+    while True:  # children of children, until no more are found
+        found = [_child(one, known[one.parent]) for one in unknown if one.parent in known]
+        known.update({one.pid: one for one in found})
+        unknown = [one for one in unknown if one.pid not in known]
+        if not found:
+            return sorted(known.values(), key=lambda one: (one.started, one.pid))
+
+
+def find(pid: int) -> Process | None:
+    """The process of that id, if it lives."""
+    try:
+        text = (_PROC / str(pid) / "stat").read_text(errors="replace")
+    except OSError:
+        return None
+    name, _, rest = text.partition("(")[2].rpartition(")")
+    fields = rest.split()
+    if fields[0] in _DEAD:
+        return None
+    return Process(pid, int(fields[1]), int(fields[19]), name, state=fields[0])
+
+
+def alive(process: Process) -> bool:
+    """Whether that very process still lives."""
+    now = find(process.pid)
+    return now is not None and now.started == process.started
+
+
+def is_frozen(process: Process) -> bool:
+    """Whether it was stopped by a signal, as `process` tells of it."""
+    return process.state in _STOPPED
+
+
+def started_at(process: Process) -> float:
+    """When it started, in seconds since the epoch, up to a hundredth late or early."""
+    since_boot = process.started / os.sysconf("SC_CLK_TCK")
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + since_boot
+
+
+def send(process: Process, number: int) -> None:
+    """Send a signal to that very process; one that is gone is no error."""
+    with suppress(ProcessLookupError):
+        handle = os.pidfd_open(process.pid)
+        try:
+            if alive(process):
+                signal.pidfd_send_signal(handle, number)
+        finally:
+            os.close(handle)
+
+
+def holders(lock: Path, among: Iterable[Process]) -> list[Process]:
+    """Those that have the lock file open and were not started by one of them."""
+    target = str(lock)
+    holding = [one for one in among if target in _open_files(one.pid)]
+    pids = {one.pid for one in holding}
+    return [one for one in holding if one.parent not in pids]
+
+
+def holds_socket(processes: Iterable[Process], inodes: frozenset[int]) -> bool:
+    """Whether one of them has one of those sockets open."""
+    names = {f"socket:[{inode}]" for inode in inodes}
+    return any(names & set(_open_files(one.pid)) for one in processes)
+
+
+def socket_holder(inodes: frozenset[int]) -> Process | None:
+    """Who has one of those sockets open, as far as we may see."""
+    for pid in _pids():
+        process = find(pid)
+        if process and holds_socket([process], inodes):
+            return process
+    return None
+
+
+def _all(uid: int) -> Iterator[Process]:
+    for pid in _pids():
+        with suppress(OSError):
+            if os.stat(f"/proc/{pid}").st_uid == uid:  # noqa: PTH116 - hundreds of times
+                process = find(pid)
+                if process:
+                    yield process
+
+
+def _pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208
+
+
+def _marked(process: Process, stack_id: str, machines: Path) -> Process:
+    environment = _environment(process.pid)
+    stack, _, machine = environment.get(MACHINE_MARK, "").partition("/")
+    if stack == stack_id and machine:
+        return _belonging(process, machine, environment.get(SERVICE_MARK, ""))
+    if process.name == "postgres":
+        return _belonging(process, _machine_of_postgres(process.pid, machines), "")
+    return process
+
+
+def _belonging(process: Process, machine: str, service: str) -> Process:
+    return replace(process, machine=machine, service=service)
+
+
+def _child(process: Process, parent: Process) -> Process:
+    return _belonging(process, parent.machine, parent.service)
+
+
+def _environment(pid: int) -> dict[str, str]:
+    try:
+        content = (_PROC / str(pid) / "environ").read_bytes()
+    except OSError:
+        return {}
+    pairs = (entry.partition(b"=") for entry in content.split(b"\0"))
+    wanted = (MACHINE_MARK.encode(), SERVICE_MARK.encode())
+    return {
+        key.decode(): value.decode(errors="replace") for key, _, value in pairs if key in wanted
+    }
+
+
+def _machine_of_postgres(pid: int, machines: Path) -> str:
+    """The machine whose folder a PostgreSQL process works in; empty if in none."""
+    with suppress(OSError):
+        program = os.readlink(f"/proc/{pid}/exe").removesuffix(" (deleted)")  # noqa: PTH115
+        folder = Path(os.readlink(f"/proc/{pid}/cwd"))  # noqa: PTH115
+        if os.path.basename(program) == "postgres" and folder.is_relative_to(machines):  # noqa: PTH119
+            inside = folder.relative_to(machines).parts
+            return inside[0] if inside else ""
+    return ""
+
+
+def _open_files(pid: int) -> list[str]:
+    names = []
+    with suppress(OSError):
+        for entry in os.scandir(f"/proc/{pid}/fd"):
+            with suppress(OSError):
+                names.append(os.readlink(entry.path))  # noqa: PTH115
+    return names

@@ -1,0 +1,283 @@
+"""A machine's services: started, awaited, reloaded, restarted and stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from pgstead.errors import NotReady, PlatformError
+from pgstead.platforms.local import processes, sockets
+from pgstead.platforms.local.card import Card, ServiceCard
+from pgstead.platforms.local.files import make_folder, own_folder, tail_of
+from pgstead.platforms.local.lower import local_mode
+from pgstead.platforms.local.places import MachinePlaces, Places
+from pgstead.platforms.local.processes import Process
+from pgstead.platforms.local.supervisor import DIED, UP, Program, Supervisor, program_name
+from pgstead.waiting import wait
+
+ADOPTED = frozenset({"patroni"})
+"""Services whose children live on when they are killed alone, and are taken over by the next."""
+
+_BEFORE_THE_SERVER = ("sh", "env", "flock")
+KILL_SECONDS = 10.0
+
+
+@dataclass
+class Stagger:
+    """Keeps the starts of services of one name apart."""
+
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _next: dict[str, float] = field(default_factory=dict)
+
+    def wait(self, name: str, seconds: float) -> None:
+        """Wait for this start's turn: `seconds` after the one before, of whichever machine."""
+        with self._lock:
+            now = time.monotonic()
+            turn = max(now, self._next.get(name, now))
+            self._next[name] = turn + seconds
+        time.sleep(turn - now)
+
+
+@dataclass(frozen=True)
+class Services:
+    """The services of one machine of a stack."""
+
+    places: Places
+    stack_id: str
+    supervisor: Supervisor
+    stagger: Stagger
+    card: Card
+
+    @property
+    def here(self) -> MachinePlaces:
+        """The machine's places."""
+        return self.places.machine(self.card.machine)
+
+    def start_all(self, names: Iterable[str] | None = None) -> None:
+        """Start the services, all or those named; does not wait until they are ready."""
+        self._prepare()
+        # Written down before the supervisor starts: it would start them at one instant.
+        if not self.supervisor.answers():
+            self.supervisor.deactivate(self.card.machine)
+            self.supervisor.ensure()
+        self.supervisor.configure(self.card.machine, self.card.services)
+        for service in self.card.services:
+            if names is None or service.name in names:
+                self.stagger.wait(service.name, service.stagger)
+                self.supervisor.start(self._program(service))
+
+    def wait_ready(self, names: Iterable[str] | None = None) -> None:
+        """Wait until the services serve.
+
+        Raises `PlatformError` as soon as one of them dies, and `NotReady` when its time is
+        over, both with the last lines of its log.
+        """
+        for service in self.card.services:
+            if names is None or service.name in names:
+                self._wait_ready(service)
+
+    def reload(self, name: str) -> None:
+        """Have a service read its files again; one that does not run reads them when it starts."""
+        service = self.card.service(name)
+        number = signal.Signals[f"SIG{service.reload_signal}"]
+        for process in self._mains(service):
+            processes.send(process, number)
+
+    def restart(self, name: str) -> None:
+        """Stop and start a service, and wait until it is ready."""
+        service = self.card.service(name)
+        self.stop_one(service)
+        self.start_all([name])
+        self._wait_ready(service)
+
+    def take_over(self, name: str) -> None:
+        """End a service that runs outside its supervisor and have the supervisor's own run.
+
+        The supervisor's waits for the lock already, so that the gap is short. What the next
+        instance adopts is not ended: Patroni alone is killed, and PostgreSQL stays.
+        """
+        service = self.card.service(name)
+        self.start_all([name])
+        supervised = self._pid(service)
+        orphans = [one for one in self._mains(service) if one.pid != supervised]
+        if name in ADOPTED:
+            self._kill(orphans)
+        else:
+            self._end(orphans, service)
+        self._wait_ready(service)
+
+    def stop_one(self, service: ServiceCard) -> None:
+        """Stop a service cleanly; it is not started again by itself until the next start."""
+        if self.supervisor.answers():
+            self.supervisor.stop(self._program(service), service.stop_seconds)
+        self._end(self._mains(service), service)
+
+    def stop_all(self) -> None:
+        """Stop everything that runs on the machine cleanly, and verify that it is gone."""
+        self.supervisor.deactivate(self.card.machine)
+        for service in reversed(self.card.services):
+            self.stop_one(service)
+        self.forget_programs()
+        self._end_the_rest()
+
+    def cut_off(self) -> None:
+        """Kill everything that runs on the machine, verify that it is gone, and start nothing."""
+        self.supervisor.deactivate(self.card.machine)
+        for program in self._programs():
+            self.supervisor.tell_to_stop(program)
+        self.kill_all()
+        self.forget_programs()
+        self.kill_all()
+
+    def forget_programs(self) -> None:
+        """Have the supervisor forget this machine's services; they must have ended."""
+        seconds = max((one.stop_seconds for one in self.card.services), default=60)
+        for program in self._programs():
+            self.supervisor.stop(program, seconds)
+            self.supervisor.remove(program)
+
+    def _programs(self) -> list[str]:
+        """What the supervisor knows of the machine, whatever its card says."""
+        suffix = program_name("", self.card.machine)
+        return [program for program in self.supervisor.programs() if program.endswith(suffix)]
+
+    def mine(self) -> list[Process]:
+        """All processes of the machine, the oldest first."""
+        uid = self.places.account.uid
+        found = processes.of_stack(self.stack_id, self.places.machines, uid)
+        return [one for one in found if one.machine == self.card.machine]
+
+    def mains(self, name: str) -> list[Process]:
+        """The main processes of a service; more than one if an earlier supervisor left one."""
+        return self._mains(self.card.service(name))
+
+    def kill_all(self) -> None:
+        """Kill every process of the machine and verify that all are gone."""
+        wait(self._all_killed, deadline=KILL_SECONDS, what=f"{self.card.machine} to be gone")
+
+    def _all_killed(self) -> bool | None:
+        remaining = self.mine()
+        for process in remaining:
+            processes.send(process, signal.SIGKILL)
+        return None if remaining else True
+
+    def _prepare(self) -> None:
+        """Make what a restart of the system took away, and the folders of locks and logs."""
+        with self.places.account.acting():
+            if self.here.runtime.parent == self.places.short:
+                own_folder(self.places.short.parent, self.places.account.uid)
+                own_folder(self.places.short, self.places.account.uid)
+            for folder in (
+                self.here.runtime,
+                self.here.lock("x").parent,
+                self.here.log("x").parent,
+            ):
+                make_folder(folder)
+            for path, mode in self.card.directories.items():
+                if path not in self.card.data:
+                    make_folder(self.here.of(path), local_mode(mode))
+
+    def _program(self, service: ServiceCard) -> str:
+        return program_name(service.name, self.card.machine)
+
+    def _pid(self, service: ServiceCard) -> int:
+        found = self.supervisor.programs().get(self._program(service))
+        return found.pid if found else 0
+
+    def _mains(self, service: ServiceCard) -> list[Process]:
+        """The service's main process, and one that an earlier supervisor left, if there is one.
+
+        What only waits for the lock has it open as well, and is none.
+        """
+        found = processes.holders(self.here.lock(service.name), self.mine())
+        return [one for one in found if one.name not in _BEFORE_THE_SERVER]
+
+    def _wait_ready(self, service: ServiceCard) -> None:
+        name = f"{service.name} on {self.card.machine}"
+        port = f" on {self.card.address}:{service.port}" if service.port else ""
+        try:
+            wait(
+                lambda: self._serves(service),
+                deadline=service.deadline,
+                what=f"{name} to be ready{port}",
+                interval=(0.03, 0.2),
+            )
+        except NotReady as error:
+            raise NotReady(f"{error.message}\n{self._log(service)}", hint=error.hint) from error
+
+    def _serves(self, service: ServiceCard) -> bool | None:
+        program = self.supervisor.programs().get(self._program(service))
+        if program is None or program.state in DIED:
+            raise self._death(service, program)
+        if program.state not in UP:
+            return None
+        main = processes.find(program.pid)
+        if main is None or main.name in _BEFORE_THE_SERVER:
+            return None
+        if service.port is None:
+            return True
+        inodes = sockets.on(self.card.address, service.port)
+        return True if inodes and processes.holds_socket(self.mine(), inodes) else None
+
+    def _death(self, service: ServiceCard, program: Program | None) -> PlatformError:
+        name = f"{service.name} on {self.card.machine}"
+        log = self._log(service)
+        if service.port and not sockets.can_bind(self.card.address, service.port):
+            who = sockets.who_listens(self.card.address, service.port)
+            return PlatformError(
+                f"{name} cannot start: {self.card.address}:{service.port} is taken by {who}\n{log}",
+                hint="end that process, or have it listen on an address of its own; then run again",
+            )
+        why = program.reason if program and program.reason else "it is not supervised"
+        return PlatformError(
+            f"{name} died while it started: {why}\n{log}",
+            hint=f"the whole log is in {self.here.log(service.name)}",
+        )
+
+    def _log(self, service: ServiceCard) -> str:
+        with self.places.account.acting():
+            text = tail_of(self.here.log(service.name))
+        return f"the last lines of its log:\n{text}" if text else "its log is empty"
+
+    def _end(self, mains: list[Process], service: ServiceCard) -> None:
+        """End processes by the service's stop signal, and by force when its time is over."""
+        for process in mains:
+            processes.send(process, signal.Signals[f"SIG{service.stop_signal}"])
+        with suppress(NotReady):
+            _wait_gone(mains, service.stop_seconds)
+            return
+        self._kill(mains)
+
+    def _kill(self, mains: list[Process]) -> None:
+        for process in mains:
+            processes.send(process, signal.SIGKILL)
+        _wait_gone(mains, KILL_SECONDS)
+
+    def _end_the_rest(self) -> None:
+        """End what no service holds any more: a PostgreSQL whose Patroni was killed, say."""
+        remaining = self.mine()
+        if not remaining:
+            return
+        pids = {one.pid for one in remaining} | {os.getpid()}
+        seconds = max((one.stop_seconds for one in self.card.services), default=60)
+        for process in remaining:
+            if process.parent not in pids:
+                # PostgreSQL's fast shutdown; as good as any signal for the others.
+                processes.send(process, signal.SIGINT)
+        with suppress(NotReady):
+            _wait_gone(remaining, seconds)
+        self.kill_all()
+
+
+def _wait_gone(ended: list[Process], seconds: float) -> None:
+    names = ", ".join(f"{one.name} ({one.pid})" for one in ended)
+    wait(
+        lambda: not any(map(processes.alive, ended)) or None,
+        deadline=seconds,
+        what=f"{names} to end",
+    )

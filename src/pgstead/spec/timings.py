@@ -1,0 +1,129 @@
+"""How fast a cluster notices and acts: the fastest safe set by default.
+
+Every failover timing of a cluster stands here, in one place, because they only make sense
+together; `rules` holds what must hold between them.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from pgstead.spec.models import Duration, Model
+
+
+class EtcdTimings(Model):
+    """How fast etcd's members notice that their leader is gone."""
+
+    heartbeat_interval: int = Field(
+        100, ge=10, le=5000, description="Milliseconds between two heartbeats of etcd's leader."
+    )
+    election_timeout: int = Field(
+        500,
+        ge=50,
+        le=50_000,
+        description="Milliseconds without a heartbeat after which etcd elects a new leader; at "
+        "least five heartbeats, and ten round trips between the members.",
+    )
+
+
+class CheckTimings(Model):
+    """How the load balancer finds the primary, by asking each member's Patroni."""
+
+    inter: Duration = Field("1s", description="Time between two checks of a member.")
+    fastinter: Duration = Field("300ms", description="The same while its state is changing.")
+    downinter: Duration = Field("300ms", description="The same while it is down.")
+    fall: int = Field(3, ge=1, le=100, description="Failed checks until a member is down.")
+    rise: int = Field(1, ge=1, le=100, description="Passed checks until a member is up.")
+    timeout: Duration = Field("2s", description="How long a check may take.")
+    shutdown_sessions_on_marked_down: bool = Field(
+        True,
+        description="Whether the sessions of a member that goes down are cut; without it a "
+        "client may go on talking to an old primary.",
+    )
+
+
+class TcpTimings(Model):
+    """How fast PostgreSQL notices a client or standby whose machine is gone."""
+
+    keepalives_idle: int = Field(
+        5, ge=1, le=32_767, description="Seconds of silence before the first keepalive."
+    )
+    keepalives_interval: int = Field(
+        1, ge=1, le=32_767, description="Seconds between two keepalives."
+    )
+    keepalives_count: int = Field(
+        3, ge=1, le=127, description="Unanswered keepalives until a connection is dead."
+    )
+    user_timeout: int = Field(
+        5000,
+        ge=0,
+        le=3_600_000,
+        description="Milliseconds that sent data may stay unacknowledged; 0 is the kernel's own.",
+    )
+
+
+class Timings(Model):
+    """The timings of a cluster."""
+
+    ttl: int = Field(
+        20,
+        ge=1,
+        le=3600,
+        description="Seconds that the leader's lease lives: how long a dead node is missed. At "
+        "least 20, and at least loop_wait + 2 x retry_timeout.",
+    )
+    loop_wait: int = Field(
+        1, ge=1, le=600, description="Seconds between two rounds of Patroni's loop."
+    )
+    retry_timeout: int = Field(
+        8,
+        ge=3,
+        le=600,
+        description="Seconds that Patroni retries etcd and PostgreSQL before it gives up.",
+    )
+    primary_start_timeout: int = Field(
+        0,
+        ge=0,
+        le=3600,
+        description="Seconds that a crashed primary may take to start before another member takes "
+        "over; 0 fails over at once where that is possible.",
+    )
+    primary_stop_timeout: int = Field(
+        0,
+        ge=0,
+        le=3600,
+        description="Seconds that a primary may take to stop in synchronous mode before it is "
+        "killed; 0 sets no limit.",
+    )
+    failsafe_mode: bool = Field(
+        True,
+        description="Whether the primary goes on while etcd is away, as long as it reaches every "
+        "other member.",
+    )
+    etcd: EtcdTimings = Field(
+        default_factory=EtcdTimings, description="The timings of etcd's own elections."
+    )
+    checks: CheckTimings = Field(
+        default_factory=CheckTimings, description="How the load balancer finds the primary."
+    )
+    connect: Duration = Field(
+        "1s", description="How long the load balancer waits for a connection to a member."
+    )
+    idle: Duration = Field(
+        "24h",
+        description="How long a session through the load balancer may be silent. Connection pools "
+        "keep silent sessions for long, so this is no short time.",
+    )
+    tcp: TcpTimings = Field(
+        default_factory=TcpTimings,
+        description="How fast PostgreSQL notices a machine that is gone.",
+    )
+    wal_sender_timeout: Duration = Field(
+        "5s", description="How long the primary waits for a silent standby."
+    )
+    wal_receiver_timeout: Duration = Field(
+        "5s", description="How long a standby waits for a silent primary."
+    )
+    wal_retrieve_retry_interval: Duration = Field(
+        "1s", description="How long a standby waits before it tries to stream again."
+    )

@@ -1,0 +1,64 @@
+"""Waiting for a condition, with a deadline: what stands wherever others would sleep."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from pgstead.errors import NotReady
+
+T = TypeVar("T")
+
+SHORTEST = 0.02
+LONGEST = 0.25
+
+
+def wait(
+    ready: Callable[[], T | None],
+    *,
+    deadline: float,
+    what: str,
+    error: Callable[[], str | None] = lambda: None,
+    successes: int = 1,
+    interval: tuple[float, float] = (SHORTEST, LONGEST),
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> T:
+    """Ask `ready` until it gives something, `successes` times in a row; the first ask is at once.
+
+    Args:
+        ready: Gives the result, or None while it is not there. False counts as None.
+        deadline: Seconds from now.
+        what: What is waited for, in words that fit after "waited for".
+        error: The last reason, in words, for the message when the deadline passes.
+        successes: How many results in a row it takes.
+        interval: The first and the longest pause between two asks, in seconds.
+        clock: Gives the time in seconds.
+        sleep: Lets time pass.
+
+    Raises:
+        NotReady: The deadline passed; the message says what was waited for, how long, and
+            the last reason.
+    """
+    started = clock()
+    pause, longest = interval
+    in_a_row = 0
+    while True:
+        result = ready()
+        in_a_row = in_a_row + 1 if result is not None and result is not False else 0
+        if result is not None and in_a_row >= successes:
+            return result
+        waited = clock() - started
+        if waited >= deadline:
+            raise _late(what, waited, error())
+        sleep(min(pause, max(deadline - waited, 0.0)))
+        pause = min(pause * 1.5, longest)
+
+
+def _late(what: str, waited: float, reason: str | None) -> NotReady:
+    why = f": {reason}" if reason else ""
+    return NotReady(
+        f"waited {waited:.1f} s for {what}, in vain{why}",
+        hint="a rerun goes on from here",
+    )
