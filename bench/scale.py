@@ -11,13 +11,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import copy
-import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +25,7 @@ import yaml
 from measures import Measure, keep, note, seconds, show
 
 PGSTEAD = Path(sys.executable).with_name("pgstead")
+LAUNCH = Path(__file__).with_name("launch.py")
 SIZES = (10, 100, 1_000, 10_000)
 PROMISED = 1_000  # the size that the limits are about
 CLUSTER = {
@@ -51,21 +50,18 @@ class Cost:
 
 def cost(argv: Sequence[str | Path]) -> Cost:
     """Run a program to its end. Raises CalledProcessError, with what it said, if it failed."""
-    began = time.perf_counter()
-    with (
-        tempfile.TemporaryFile("w+") as said,
-        subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said
-        ) as process,
-    ):
-        _, status, usage = os.wait4(process.pid, 0)
-        spent = time.perf_counter() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            said.seek(0)
-            note(said.read()[-2000:])
-            raise subprocess.CalledProcessError(process.returncode, argv)
-    return Cost(spent, usage.ru_maxrss / 1024)
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", LAUNCH, *argv],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        note(done.stderr[-2000:])
+        raise subprocess.CalledProcessError(done.returncode, argv)
+    spent, peak = done.stdout.split()
+    return Cost(float(spent), int(peak) / 1024)
 
 
 def many(cluster: Mapping[str, Any], size: int) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""pgstead: production PostgreSQL on ground you own."""

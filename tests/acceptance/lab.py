@@ -5,7 +5,7 @@ They listen on loopback addresses of their own and are ended by their process id
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ipaddress
 import os
 import pwd
@@ -103,15 +103,15 @@ class Authority:
     def _builder(
         self, subject: x509.Name, key: ec.EllipticCurvePrivateKey
     ) -> x509.CertificateBuilder:
-        now = datetime.datetime.now(datetime.UTC)
+        now = dt.datetime.now(dt.UTC)
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(self.name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(minutes=5))
-            .not_valid_after(now + datetime.timedelta(days=1))
+            .not_valid_before(now - dt.timedelta(minutes=5))
+            .not_valid_after(now + dt.timedelta(days=1))
         )
 
     def issue(self, addresses: tuple[str, ...] = ()) -> tuple[str, str]:
@@ -153,7 +153,7 @@ class Lab:
 
     def address(self, name: str) -> str:
         kind, number = name.split("-")
-        return f"{self.net}.0.{ {'etcd': 10, 'pg': 20, 'lb': 30}[kind] + int(number)}"
+        return f"{self.net}.0.{ {'etcd': 10, 'pg': 20, 'lb': 30}[kind] + int(number) }"
 
     def etcd_member(self, name: str) -> EtcdMember:
         users = (EtcdUser("patroni", "etcd-patroni-secret", (f"/service/{self.scope}/",)),)
@@ -238,7 +238,7 @@ class Lab:
             return
 
     def start(self, name: str, **options: str) -> None:
-        kind = name.split("-")[0]
+        kind = name.partition("-")[0]
         {"etcd": self._etcd, "pg": self._patroni, "lb": self._haproxy}[kind](name, **options)
 
     def _etcd(self, name: str, state: str = "new", initial: str = "") -> None:
@@ -396,8 +396,7 @@ class LabPlatform:
     def lower(self, machines: Iterable[Machine], digest: Callable[[str], str]) -> Any:
         up = {"running": Attribute("yes", OnChange.RESTART, "running")}
         return tuple(
-            Resource(f"machine.{machine.name}", "machine", up, body=machine)
-            for machine in machines
+            Resource(f"machine.{machine.name}", "machine", up, body=machine) for machine in machines
         )
 
     def create(self, resource: Resource, bindings: Mapping[str, str]) -> Steps:

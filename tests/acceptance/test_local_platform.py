@@ -6,10 +6,8 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
-import textwrap
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -58,7 +56,7 @@ with socket.create_server((sys.argv[1], int(sys.argv[2]))) as server:
 
 @dataclass(frozen=True)
 class Settings:
-    folder: str | None
+    folder: Path | None
     user: str | None = None
     network: str | None = None
     binaries: dict[str, str] | None = None
@@ -74,13 +72,15 @@ class Ground:
 
     def __post_init__(self) -> None:
         self.platform = self.fresh()
+        self.addresses: dict[str, str] = {}
 
     def fresh(self) -> LocalPlatform:
-        settings = Settings(str(self.folder))
-        return LocalPlatform(settings, self.name, self.folder.name.replace("_", "x"))
+        return LocalPlatform(Settings(self.folder), self.name, self.folder.name.replace("_", "x"))
 
     def machine(self, name: str = "one", text: str = "first", **changes: object) -> Machine:
-        address = self.platform.allocate([name], {})[name]
+        if name not in self.addresses:
+            self.addresses |= self.platform.allocate([name], self.addresses)
+        address = self.addresses[name]
         service = Service(
             "server",
             (sys.executable, path("/opt/server.py"), address, str(PORT), path("/etc/server.conf")),
@@ -324,24 +324,15 @@ def test_there_is_never_a_second_supervisor(ground: Ground) -> None:
         for started in [pool.submit(ground.fresh().supervisor.ensure) for _ in range(4)]:
             started.result()
     config = str(ground.platform.supervisor.config_file)
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
-    assert sum(config in line for line in listed.stdout.splitlines()) == 1
+    commands = [file.read_bytes().split(b"\0") for file in Path("/proc").glob("[0-9]*/cmdline")]
+    assert sum(config.encode() in words for words in commands) == 1
 
 
 def test_machines_are_made_side_by_side_with_their_starts_apart(ground: Ground) -> None:
     names = [f"m{number}" for number in range(4)]
-    addresses = ground.platform.allocate(names, {})
-    assert len({address.rpartition(".")[0] for address in addresses.values()}) == 1
-
-    def one(name: str) -> Resource:
-        machine = ground.machine(name, stagger=0.2)
-        command = list(machine.software.services[0].command)
-        command[2] = addresses[name]
-        service = replace(machine.software.services[0], command=tuple(command))
-        software = replace(machine.software, services=(service,))
-        return ground.lower(replace(machine, address=addresses[name], software=software))
-
-    resources = [one(name) for name in names]
+    resources = [ground.lower(ground.machine(name, stagger=0.2)) for name in names]
+    networks = {address.rpartition(".")[0] for address in ground.addresses.values()}
+    assert len(networks) == 1
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda resource: finish(ground.platform.create(resource, {})), resources))
     assert [ground.differences(resource) for resource in resources] == [{}, {}, {}, {}]
@@ -370,7 +361,7 @@ def test_a_port_that_is_taken_is_told_of_with_who_took_it(ground: Ground) -> Non
 
 def test_a_server_that_never_listens_is_waited_for_up_to_its_deadline(ground: Ground) -> None:
     machine = ground.machine(command=("/bin/sleep", "1000"), ready=Probe(PORT, deadline=0.5))
-    with pytest.raises(NotReady, match=r"server on one to be ready on 127\..*its log is empty"):
+    with pytest.raises(NotReady, match=r"server on one to be ready on 127\..*\nits log is empty"):
         ground.create(machine)
 
 
@@ -491,62 +482,85 @@ def test_logs_are_followed_through_a_rotation(ground: Ground) -> None:
     log.rename(log.with_name("server.log.1"))
     log.write_text("after the rotation\n")
     assert next(followed) == "after the rotation"
-    with pytest.raises(PlatformError, match="it has logs of: server"):
+    with pytest.raises(PlatformError, match="no log of a service 'nothing'") as caught:
         next(reach.logs("nothing"))
+    assert caught.value.hint == "it has logs of: server"
 
 
 AS_ORDINARY_USER = """
 import sys
-sys.path.insert(0, sys.argv[1])
-import test_local_platform as t
 from pathlib import Path
-ground = t.Ground(Path(sys.argv[2]))
-resource = ground.create(ground.machine())
-assert ground.differences(resource) == {}, ground.differences(resource)
-assert ground.platform.account.user is None
-t.finish(ground.platform.delete(t.recorded(resource), delete_data=True))
-ground.platform.dispose()
-print("done", list(ground.folder.iterdir()))
+sys.path.insert(0, sys.argv[1])
+import test_local_platform
+getattr(test_local_platform, sys.argv[2])(Path(sys.argv[3]))
 """
 
 
-def test_an_ordinary_user_needs_no_root(ground: Ground) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("the other tests show it")
+def as_ordinary_user(ground: Ground, work: Callable[[Path], None]) -> None:
+    """Do some of this file's work as the user that servers run as."""
     home = ground.folder / "home"
     home.mkdir()
-    shutil.chown(home, ground.platform.account.name)
-    code = textwrap.dedent(AS_ORDINARY_USER)
-    done = run(
-        [sys.executable, "-c", code, Path(__file__).parent, home],
-        user=ground.platform.account.name,
-        env={"HOME": str(home), "PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
-    )
-    assert done.stdout == "done []\n"
+    if os.geteuid() != 0:
+        work(home)
+        return
+    user = ground.platform.account.name
+    shutil.chown(home, user)
+    environment = {"HOME": str(home), "PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}
+    words: list[str | Path] = [
+        sys.executable,
+        "-c",
+        AS_ORDINARY_USER,
+        Path(__file__).parent,
+        work.__name__,
+        home,
+    ]
+    run(words, user=user, env=environment)
+
+
+def live_and_die(home: Path) -> None:
+    ground = Ground(home)
+    resource = ground.create(ground.machine())
+    assert ground.differences(resource) == {}
+    assert ground.platform.account.user is None
+    finish(ground.platform.delete(recorded(resource), delete_data=True))
+    ground.platform.dispose()
+    assert list(home.iterdir()) == []
+
+
+def test_an_ordinary_user_needs_no_root(ground: Ground) -> None:
+    as_ordinary_user(ground, live_and_die)
+
+
+def run_unpacked(home: Path) -> None:
+    unpack(["etcd-server"], home)
+    ground = Ground(home)
+    binaries = {"etcd": str(home / "packages/bin/etcd")}
+    ground.platform = LocalPlatform(Settings(home, binaries=binaries), "ground", "unpacked")
+    resource = ground.create(etcd(ground))
+    try:
+        assert ground.differences(resource) == {}
+        main = ground.main("etcd-1", "etcd")
+        assert Path(f"/proc/{main.pid}/exe").readlink().is_relative_to(home)
+    finally:
+        finish(ground.platform.delete(recorded(resource), delete_data=True))
+        ground.platform.dispose()
 
 
 def test_etcd_runs_from_unpacked_packages(ground: Ground) -> None:
     """What `pgstead doctor --fix` does where there is no root."""
     if shutil.which("apt-get") is None:
         pytest.skip("this system has no apt")
-    home = ground.folder / "cache"
-    home.mkdir()
     try:
-        unpack(["etcd-server"], home)
+        as_ordinary_user(ground, run_unpacked)
     except CommandFailed as error:
-        pytest.skip(f"no package to be had: {error.message}")
-    settings = replace(
-        Settings(str(ground.folder)), binaries={"etcd": str(home / "packages/bin/etcd")}
-    )
-    ground.platform = LocalPlatform(settings, ground.name, ground.platform._stack_id)
-    (ground.folder / "cache").chmod(0o755)
-    resource = ground.create(_etcd(ground))
-    assert ground.differences(resource) == {}
-    assert ground.main("etcd-1", "etcd").name == "etcd"
+        if "apt-get download" in error.message:
+            pytest.skip(f"no package to be had: {error.message}")
+        raise
 
 
-def _etcd(ground: Ground) -> Machine:
-    address = ground.platform.allocate(["etcd-1"], {})["etcd-1"]
+def etcd(ground: Ground) -> Machine:
+    ground.addresses |= ground.platform.allocate(["etcd-1"], ground.addresses)
+    address = ground.addresses["etcd-1"]
     text = f"""\
 name: etcd-1
 data-dir: {path("/var/lib/etcd")}
@@ -556,14 +570,114 @@ listen-peer-urls: http://{address}:2380
 initial-advertise-peer-urls: http://{address}:2380
 initial-cluster: etcd-1=http://{address}:2380
 initial-cluster-state: new  # bootstrap only
+enable-grpc-gateway: true
 """
     service = Service(
         "etcd", (binary("etcd"), "--config-file", path("/etc/etcd/conf.yml")), ready=Probe(2379)
     )
+    file = File("/etc/etcd/conf.yml", text, service="etcd")
+    return real("etcd-1", address, file, service, "/var/lib/etcd")
+
+
+def real(name: str, address: str, file: File, service: Service, data: str) -> Machine:
     software = Software(
-        directories=(Directory("/var/lib/etcd", data=True),),
-        files=(File("/etc/etcd/conf.yml", text, service="etcd"),),
+        directories=(Directory(data, data=True), Directory("/run/postgresql")),
+        files=(file,),
         services=(service,),
     )
-    member = EtcdMember("one", "etcd-1", address, TlsClient("", "", ""))
-    return Machine("etcd-1", "etcd-1", address, software, member)
+    return Machine(
+        name, name, address, software, EtcdMember("", name, address, TlsClient("", "", ""))
+    )
+
+
+def patroni(ground: Ground, etcd_address: str) -> Machine:
+    ground.addresses |= ground.platform.allocate(["pg"], ground.addresses)
+    address = ground.addresses["pg"]
+    text = f"""scope: one
+name: pg
+restapi: {{listen: "{address}:4443", connect_address: "{address}:4443"}}
+etcd3: {{host: "{etcd_address}:2379"}}
+bootstrap:
+  dcs: {{ttl: 20, loop_wait: 1, retry_timeout: 8}}
+  initdb: [{{encoding: UTF8}}, no-sync]
+postgresql:
+  listen: "{address}:5432"
+  connect_address: "{address}:5432"
+  data_dir: {path("/var/lib/postgresql/data")}
+  bin_dir: "@{{dir:postgresql}}"
+  pgpass: {path("/var/lib/postgresql/pgpass")}
+  pg_hba: [local all all trust, host all all 127.0.0.0/8 trust]
+  parameters: {{unix_socket_directories: "{path("/run/postgresql")}", shared_buffers: 16MB}}
+  authentication:
+    superuser: {{username: postgres}}
+    replication: {{username: replicator}}
+"""
+    command = (binary("patroni"), path("/etc/patroni/patroni.yml"))
+    service = Service("patroni", command, ready=Probe(4443), stop_seconds=30)
+    file = File("/etc/patroni/patroni.yml", text, service="patroni", on_change=OnChange.RELOAD)
+    return real("pg", address, file, service, "/var/lib/postgresql/data")
+
+
+def postmaster(ground: Ground) -> int:
+    """The process id of the PostgreSQL that accepts connections."""
+    place = ground.platform.places.machine("pg").of("/var/lib/postgresql/data/postmaster.pid")
+
+    def accepting() -> int | None:
+        lines = place.read_text().splitlines() if place.exists() else []
+        ready = len(lines) > 7 and lines[7].strip() == "ready" and processes.find(int(lines[0]))
+        return int(lines[0]) if ready else None
+
+    return wait(accepting, deadline=40, what="PostgreSQL")
+
+
+def test_postgresql_lives_on_while_its_patroni_is_taken_over(ground: Ground) -> None:
+    store = ground.create(etcd(ground))
+    resource = ground.create(patroni(ground, store.place["address"]))
+    before = postmaster(ground)
+    orphan = ground.main("pg", "patroni")
+    kill_supervisor(ground)
+    assert ground.differences(resource) == {"running:patroni": "unsupervised"}
+    ground.repair(resource)
+    assert ground.differences(resource) == {}
+    assert not processes.alive(orphan)
+    assert postmaster(ground) == before
+    ground.repair(store)
+    # Every process of PostgreSQL is known for one of the machine's, their titles notwithstanding.
+    names = [one.name for one in ground.services("pg").mine()]
+    assert names.count("postgres") > 4
+    os.kill(ground.main("pg", "patroni").pid, signal.SIGKILL)
+    ground.platform.power_off("pg", ground.platform.power("pg").boot)
+    assert {one.machine for one in ground.all_processes()} == {"etcd-1"}
+    ground.platform.start("pg")
+    assert postmaster(ground) != before
+    ground.platform.stop("pg")
+    assert {one.machine for one in ground.all_processes()} == {"etcd-1"}
+
+
+def test_there_is_never_a_second_haproxy(ground: Ground) -> None:
+    ground.addresses |= ground.platform.allocate(["lb"], ground.addresses)
+    address = ground.addresses["lb"]
+    text = f"""defaults
+  timeout connect 1s
+  timeout client 1s
+  timeout server 1s
+listen one
+  bind {address}:5432
+  server none {address}:1
+"""
+    command = (binary("haproxy"), "-W", "-db", "-f", path("/etc/haproxy/haproxy.cfg"))
+    service = Service("haproxy", command, ready=Probe(5432), reload_signal="USR2", stop_seconds=10)
+    file = File("/etc/haproxy/haproxy.cfg", text, service="haproxy", on_change=OnChange.RELOAD)
+    resource = ground.create(real("lb", address, file, service, "/var/lib/haproxy"))
+    master = ground.main("lb", "haproxy")
+    workers = [one.pid for one in ground.services("lb").mine() if one.pid != master.pid]
+    ground.services("lb").reload("haproxy")
+    wait(lambda: not any(map(processes.find, workers)) or None, deadline=10, what="the new worker")
+    assert ground.main("lb", "haproxy").identity == master.identity
+    kill_supervisor(ground)
+    ground.platform.supervisor.ensure()
+    assert ground.differences(resource) == {"running:haproxy": "unsupervised"}
+    assert ground.main("lb", "haproxy").identity == master.identity
+    ground.repair(resource)
+    assert ground.differences(resource) == {}
+    assert ground.main("lb", "haproxy").identity != master.identity

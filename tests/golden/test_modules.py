@@ -35,7 +35,9 @@ def _rendered(case: Path) -> dict[str, str]:
     }
     for machine in blueprint.machines:
         texts[f"{machine.name}/machine.json"] = _described(machine)
-    outputs = {key: {name: asdict(v) for name, v in o.items()} for key, o in blueprint.outputs.items()}
+    outputs = {
+        key: {name: asdict(v) for name, v in o.items()} for key, o in blueprint.outputs.items()
+    }
     texts["outputs.json"] = json.dumps(outputs, indent=1) + "\n"
     texts["warnings.txt"] = "".join(f"{warning}\n" for warning in blueprint.warnings)
     return texts
@@ -101,7 +103,7 @@ def _write(case: Path, texts: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_modules_render_what_they_did(case: Path, regenerate: bool) -> None:
+def test_modules_render_what_they_did(case: Path, *, regenerate: bool) -> None:
     rendered = _rendered(case)
     if regenerate:
         _write(case, rendered)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import conninfo
 
 from pgstead.engine.materials import StoredMaterials
 from pgstead.machine import Machine, Service, replace_tokens
@@ -57,7 +58,7 @@ def _build(text: str, folder: Path, platform: str = "local") -> dict[str, Machin
 @pytest.fixture
 def ground() -> Iterator[Path]:
     """A short folder that an unprivileged user may enter (sockets have 107 bytes at most)."""
-    folder = Path(tempfile.mkdtemp(prefix="pgs-", dir="/tmp"))  # noqa: S108 - short
+    folder = Path(tempfile.mkdtemp(prefix="pgs-", dir="/tmp"))
     folder.chmod(0o755)
     try:
         yield folder
@@ -193,7 +194,7 @@ modules:
     certificate_validity_period: 24
     certificate_early_renewal: 1
     postgres_user: admin-1
-    postgres_params: -c 'shared_buffers=16MB' -c work_mem=5MB --log-line-prefix='it''s %m '
+    postgres_params: -c 'shared_buffers=16MB' -c work_mem=5MB --log-line-prefix="it's %m "
     domains: [postgres.local]
 """
 
@@ -372,9 +373,11 @@ def test_reads_fall_back_to_the_primary_and_statistics_want_a_certificate(ground
     with _primary(machines["postgres-1"]), laid.running():
         # The stand-in is no replica, so the session can only come from the fallback.
         wait(
-            lambda: b"\nread_only,postgres-1,"
-            in (table := _spoken(balancer, 8404, b"GET /;csv HTTP/1.0\r\n\r\n"))
-            and _status(table, "read_only") == "DOWN",
+            lambda: (
+                b"\nread_only,postgres-1,"
+                in (table := _spoken(balancer, 8404, b"GET /;csv HTTP/1.0\r\n\r\n"))
+                and _status(table, "read_only") == "DOWN"
+            ),
             deadline=SECONDS,
             what="the read-only server to be down",
         )
@@ -382,14 +385,18 @@ def test_reads_fall_back_to_the_primary_and_statistics_want_a_certificate(ground
         table = _spoken(balancer, 8404, b"GET /;csv HTTP/1.0\r\n\r\n")
         assert _status(table, "primary") == "UP"
         assert _status(table, "api") == "UP"
-        context = ssl.create_default_context(cadata=balancer.operator.ca)
-        with (
-            closing(socket.create_connection((balancer.address, 8404), SECONDS)) as plain,
-            pytest.raises((ssl.SSLError, ConnectionResetError)),
-            closing(context.wrap_socket(plain, server_hostname=balancer.address)) as nobody,
-        ):
-            nobody.sendall(b"GET / HTTP/1.0\r\n\r\n")
-            nobody.recv(1024)
+        with pytest.raises((ssl.SSLError, ConnectionResetError)):
+            _ask_without_certificate(balancer)
+
+
+def _ask_without_certificate(balancer: LoadBalancer) -> None:
+    context = ssl.create_default_context(cadata=balancer.operator.ca)
+    with (
+        closing(socket.create_connection((balancer.address, 8404), SECONDS)) as plain,
+        closing(context.wrap_socket(plain, server_hostname=balancer.address)) as nobody,
+    ):
+        nobody.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        nobody.recv(1024)
 
 
 def _status(table: bytes, proxy: str) -> str:
@@ -414,16 +421,33 @@ def test_a_standalone_server_is_made_and_takes_tls_and_scram_only(ground: Path) 
         "sslmode": "verify-full",
         "sslrootcert": str(root),
     }
-    with laid.running(), psycopg.connect(**login, autocommit=True) as connection:  # type: ignore[arg-type]
-        shown = [
-            connection.execute(f"show {name}").fetchone()  # type: ignore[call-overload]
-            for name in ("shared_buffers", "work_mem", "log_line_prefix", "data_checksums", "ssl")
-        ]
-        assert shown == [("16MB",), ("5MB",), ("its %m ",), ("on",), ("on",)]
-        with pytest.raises(psycopg.OperationalError, match="no encryption|rejects"):
-            psycopg.connect(**{**login, "sslmode": "disable"})  # type: ignore[arg-type]
+    with laid.running(), _connected(login) as connection:
+        assert _shown(connection, "shared_buffers", "work_mem") == ["16MB", "5MB"]
+        assert _shown(connection, "log_line_prefix") == ["it's %m "]
+        assert _shown(connection, "data_checksums", "ssl") == ["on", "on"]
+        with pytest.raises(psycopg.OperationalError, match="no encryption"):
+            psycopg.connect(conninfo.make_conninfo(**login | {"sslmode": "disable"}))
         with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-            psycopg.connect(**{**login, "password": "wrong"})  # type: ignore[arg-type]
+            psycopg.connect(conninfo.make_conninfo(**login | {"password": "wrong"}))
+
+
+def _connected(login: dict[str, str]) -> psycopg.Connection[tuple[str]]:
+    """A connection, once the server is through with starting up."""
+
+    def connected() -> psycopg.Connection[tuple[str]] | None:
+        try:
+            return psycopg.connect(conninfo.make_conninfo(**login), autocommit=True)
+        except psycopg.OperationalError as error:
+            if "starting up" in str(error):
+                return None
+            raise
+
+    return wait(connected, deadline=SECONDS, what="a connection")
+
+
+def _shown(connection: psycopg.Connection[tuple[str]], *names: str) -> list[str]:
+    found = [connection.execute("select current_setting(%s)", [name]) for name in names]
+    return [row[0] for cursor in found for row in cursor]
 
 
 def test_an_initdb_that_was_killed_is_begun_anew(ground: Path) -> None:

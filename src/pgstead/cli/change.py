@@ -9,6 +9,7 @@ import typer
 
 from pgstead.cli.arguments import DEFAULT_FILE, Output, Recreate, StackFile, Yes
 from pgstead.cli.console import Format, confirm, err, out, print_json, warn
+
 if TYPE_CHECKING:
     from pgstead.engine.plan import Plan
 

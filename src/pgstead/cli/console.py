@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+WIDE = 1000
+"""Columns where no person looks: nothing is wrapped or cut off in pipes and logs."""
+
+
 class Format(StrEnum):
     """How a result is printed."""
 
@@ -25,14 +29,14 @@ def out() -> Console:
     """The console for results."""
     from rich.console import Console  # noqa: PLC0415 - not needed for JSON
 
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
 
 
 def err() -> Console:
     """The console for progress, warnings and questions."""
     from rich.console import Console  # noqa: PLC0415 - not needed for JSON
 
-    return Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+    return Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else WIDE)
 
 
 def print_json(document: Any) -> None:

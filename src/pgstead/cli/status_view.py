@@ -17,12 +17,12 @@ SOON = 30
 
 def show(status: Status, console: Console) -> None:
     """The table, then what is wrong, or that nothing is."""
-    table = Table(title=f"{status.name} on {status.platform}", title_justify="left")
+    console.print(Text(f"{status.name} on {status.platform}", style="bold"))
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in ("machine", "role", "state", "address"):
-        table.add_column(column)
-    table.add_column("lag", justify="right")
-    table.add_column("timeline", justify="right")
-    table.add_column("certificate", justify="right")
+        table.add_column(column, no_wrap=True)
+    for column in ("lag", "timeline", "cert ends"):
+        table.add_column(column, justify="right", no_wrap=True)
     for member in status.members:
         table.add_row(*_row(member))
     console.print(table)
@@ -60,7 +60,7 @@ def _expiry(end: datetime | None) -> Text:
     if end is None:
         return Text("")
     days = (end - datetime.now(UTC)).days
-    return Text(f"{days} days", style="" if days > SOON else "yellow" if days > 0 else "red")
+    return Text(f"{days} d", style="" if days > SOON else "yellow" if days > 0 else "red")
 
 
 def as_json(status: Status) -> dict[str, Any]:

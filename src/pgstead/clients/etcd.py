@@ -120,13 +120,18 @@ class EtcdClient:
         return True
 
     def accepts(self, user: str, password: str) -> bool:
-        """Whether that user has that password; False also when authentication is off."""
+        """Whether that user has that password; False also when authentication is off.
+
+        Where it is this client's own user, the token is kept: etcd makes passwords slow.
+        """
         try:
-            self._login(user, password)
+            token = self._login(user, password)
         except EtcdError as error:
             if NOT_ENABLED in error.reason or WRONG_PASSWORD in error.reason:
                 return False
             raise
+        if (user, password) == (self.user, self.password):
+            self._token = token
         return True
 
     def authentication_enable(self) -> None:
@@ -202,6 +207,10 @@ class EtcdClient:
         """Delete all keys that begin with `prefix`; gives how many there were."""
         body = {"key": _b64(prefix), "range_end": _b64(prefix_end(prefix))}
         return int(self.call("/v3/kv/deleterange", body).get("deleted", 0))
+
+    def delete_key(self, key: str) -> bool:
+        """Delete that key alone; whether it was there."""
+        return int(self.call("/v3/kv/deleterange", {"key": _b64(key)}).get("deleted", 0)) > 0
 
     # -- transport ---------------------------------------------------------------------------
 

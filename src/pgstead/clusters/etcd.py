@@ -7,6 +7,7 @@ from functools import partial
 
 from pgstead.clients.etcd import EtcdClient
 from pgstead.clients.http import Unreachable
+from pgstead.clusters.deciding import together
 from pgstead.clusters.etcd_view import Previous, as_root, user_key
 from pgstead.clusters.groups import ROOT, EtcdCluster
 from pgstead.engine.resource import (
@@ -22,7 +23,7 @@ from pgstead.engine.resource import (
 )
 from pgstead.errors import ClientError
 from pgstead.machine import OnChange
-from pgstead.membership import EtcdAccess
+from pgstead.membership import EtcdAccess, EtcdUser
 from pgstead.platforms.base import Digest
 from pgstead.waiting import wait
 
@@ -119,30 +120,31 @@ class EtcdProvider:
         client = cluster.client()
         enabled = client.authentication_enabled()
         yield AUTHENTICATION, "on" if enabled else "off"
-        if access.root_password is None:
+        if access.root_password is None or not enabled:
             return
-        if not enabled:
-            return
-        for name, password in _passwords(access).items():
-            yield user_key(name), self._password_seen(cluster, client, name, password)
+        seen = partial(self._password_seen, cluster, client)
+        users = {user.name: user for user in access.users}
+        yield from together(seen, {user_key(name): user for name, user in users.items()}).items()
         root = as_root(cluster, self.previous)
-        roles = root.roles()
-        for user in access.users:
-            allowed = user.name in roles and user.name in root.users()
-            granted = allowed and user.name in root.user_roles(user.name)
-            yield (
-                f"prefixes:{user.name}",
-                _joined(root.role_prefixes(user.name)) if granted else None,
-            )
+        yield user_key(ROOT), self.digest(root.password or "")
+        yield from self._prefixes_seen(root, access)
 
-    def _password_seen(
-        self, cluster: EtcdCluster, client: EtcdClient, name: str, password: str
-    ) -> Value:
+    def _password_seen(self, cluster: EtcdCluster, client: EtcdClient, user: EtcdUser) -> Value:
         """A digest of the password that works, of the wanted and the last applied one."""
-        if client.accepts(name, password):
-            return self.digest(password)
-        last = self.previous(f"{cluster.address}/{user_key(name)}")
-        return self.digest(last) if last and client.accepts(name, last) else OTHER
+        if client.accepts(user.name, user.password):
+            return self.digest(user.password)
+        last = self.previous(f"{cluster.address}/{user_key(user.name)}")
+        return self.digest(last) if last and client.accepts(user.name, last) else OTHER
+
+    def _prefixes_seen(
+        self, root: EtcdClient, access: EtcdAccess
+    ) -> Iterator[tuple[str, Value | Unknown]]:
+        users, roles = root.users(), root.roles()
+        for user in access.users:
+            there = user.name in users and user.name in roles
+            granted = there and user.name in root.user_roles(user.name)
+            prefixes = root.role_prefixes(user.name) if granted else ()
+            yield f"prefixes:{user.name}", _joined(prefixes) if granted else None
 
     def create(self, resource: Resource, *, recorded: Recorded | None) -> Steps:
         """Make users, then turn authentication on."""
@@ -215,7 +217,7 @@ def converge(cluster: EtcdCluster, access: EtcdAccess, previous: Previous) -> No
         _ensure_root_password(client, access, existed=ROOT in users, accepted=False)
         client.authentication_enable()
         return
-    accepted = client.accepts(ROOT, access.root_password or "")
+    accepted = client.password == access.root_password
     _ensure_root_password(client, access, existed=True, accepted=accepted)
 
 

@@ -22,6 +22,8 @@ from pgstead.platforms.base import Platform
 from pgstead.waiting import wait
 
 JOIN_SECONDS = 120.0
+ANNOUNCE_SECONDS = 30.0
+NOT_FOUND = "member not found"
 NOT_IN_SYNC = "in sync with leader"
 HINT = (
     "start its other members first (`pgstead status`); if their data is lost, "
@@ -130,12 +132,35 @@ class EtcdMachines:
         return Step(title, partial(self._promote, others, following.member))
 
     def _remove(self, others: EtcdCluster, member: int) -> None:
-        as_root(self._asked(others), self.previous).member_remove(member)
+        client = as_root(self._asked(others), self.previous)
+        try:
+            client.member_remove(member)
+        except EtcdError as error:
+            if NOT_FOUND not in error.reason:
+                raise
         self._wait_well(others)
 
     def _add(self, others: EtcdCluster, url: str) -> None:
+        """Announce a learner; right after a removal etcd may refuse for a moment."""
         self._wait_well(others)
-        as_root(self._asked(others), self.previous).member_add(url, learner=True)
+        client = as_root(self._asked(others), self.previous)
+        reasons: list[str] = []
+
+        def announced() -> bool:
+            try:
+                client.member_add(url, learner=True)
+            except EtcdError as error:
+                reasons[:] = [error.reason]
+            view = look(others)
+            return view is not None and view.seat(url) is not None
+
+        wait(
+            announced,
+            deadline=ANNOUNCE_SECONDS,
+            what=f"etcd cluster {others.name} to take a learner",
+            error=lambda: reasons[0] if reasons else None,
+            interval=(0.1, 0.5),
+        )
 
     def _promote(self, others: EtcdCluster, member: int) -> None:
         """A learner's readiness is the promotion itself: etcd refuses it until then."""

@@ -87,8 +87,9 @@ def as_root(cluster: EtcdCluster, previous: Previous) -> EtcdClient:
         return client
     last = previous(f"{cluster.address}/{user_key(ROOT)}")
     for password in dict.fromkeys((client.password, last)):
-        if password and _usable(client, password):
-            return cluster.client(root_password=password)
+        tried = cluster.client(root_password=password)
+        if password and _usable(tried, password):
+            return tried
     raise ClientError(
         f"etcd cluster {cluster.name} refuses root's password, the one applied last as well",
         hint="set it back with `etcdctl user passwd root`, then run the command again",

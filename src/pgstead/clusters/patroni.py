@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -19,7 +20,6 @@ from pgstead.engine.resource import (
     Step,
     Steps,
     Unknown,
-    Value,
 )
 from pgstead.errors import ClientError, NotReady
 from pgstead.machine import Machine, OnChange
@@ -71,12 +71,16 @@ class PatroniProvider:
         scope = self.scopes.get(address)
         if scope is None:
             return Present({})
-        asked = patroni_view.ask(scope)
-        if asked is None:
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(patroni_view.waiting_for_restart, scope)
+            config = patroni_view.config(scope)
+        if config is None:
             made = address in self.recorded and self.recorded[address].status != "creating"
             reason = f"no member of Patroni cluster {scope.name} answers"
             return Unknown(reason) if made else None
-        return Present(dict(_seen(scope, asked[1])))
+        flat = settings.flatten(config)
+        values = {f"{settings.PREFIX}{name}": value for name, value in flat.items()}
+        return Present({**values, RESTARTS: ", ".join(waiting.result()) or NONE})
 
     def create(self, resource: Resource, *, recorded: Recorded | None) -> Steps:
         """Wait until the cluster is complete, and see its data and settings safe."""
@@ -119,21 +123,13 @@ class PatroniProvider:
             patroni_steps.flush(self.platform, self.machines[name])
 
 
-def _seen(scope: PatroniScope, config: Mapping[str, Any]) -> Iterator[tuple[str, Value]]:
-    for name, value in settings.flatten(config).items():
-        yield f"{settings.PREFIX}{name}", value
-    view = patroni_view.look(scope)
-    waiting = sorted(node.name for node in view.nodes if node.pending) if view else []
-    yield RESTARTS, ", ".join(waiting) or NONE
-
-
 def _config(scope: PatroniScope) -> dict[str, Any]:
-    asked = patroni_view.ask(scope)
-    if asked is None:
+    config = patroni_view.config(scope)
+    if config is None:
         raise NotReady(
             f"no member of Patroni cluster {scope.name} answers", hint="see `pgstead status`"
         )
-    return asked[1]
+    return config
 
 
 def _title(patch: Mapping[str, Any]) -> str:
@@ -142,30 +138,11 @@ def _title(patch: Mapping[str, Any]) -> str:
 
 
 def apply_patch(scope: PatroniScope, patch: Mapping[str, Any]) -> None:
-    """Patch the configuration, and see that every member has noticed what needs a restart.
-
-    A member takes a patch up in its next round; asking each of them with the same patch,
-    which changes nothing more, has it begin one at once.
-    """
+    """Patch the configuration, and see that every member has noticed what needs a restart."""
     restarts = _restarting(scope, settings.parameters(patch))
-    _patch_one(scope, patch)
-    for member in scope.members.values():
-        with suppress(ClientError):
-            api(member).patch_config(patch)
+    patroni_steps.patch(scope, patch)
     if restarts:
         _wait_noticed(scope, patch)
-
-
-def _patch_one(scope: PatroniScope, patch: Mapping[str, Any]) -> None:
-    errors: list[ClientError] = []
-    for member in scope.members.values():
-        try:
-            api(member).patch_config(patch)
-        except ClientError as error:
-            errors.append(error)
-        else:
-            return
-    raise errors[0]
 
 
 def _restarting(scope: PatroniScope, parameters: Mapping[str, Any]) -> bool:

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 
+from pgstead.clients.postgres import Login, connect
 from pgstead.clusters import patroni_steps, patroni_view
 from pgstead.clusters.etcd_view import Previous, as_root
 from pgstead.clusters.groups import Groups, PatroniScope
 from pgstead.clusters.places import Place
 from pgstead.engine.resource import Recorded, Resource, Step, Steps
-from pgstead.errors import ClientError, PlatformError, Refused
+from pgstead.errors import ClientError, NotReady, PlatformError, Refused
 from pgstead.machine import Machine, path
 from pgstead.membership import PatroniMember
 from pgstead.platforms.base import Platform
@@ -19,6 +20,9 @@ from pgstead.waiting import wait
 
 FORGET_SECONDS = 30.0
 """Beyond Patroni's ttl, after which etcd drops a stopped member's key."""
+
+SLOTS_TTL = "member_slots_ttl"
+SLOT_SECONDS = 30.0
 
 
 class PatroniMachines:
@@ -127,21 +131,57 @@ class PatroniMachines:
         """Steps after a member's machine is gone: others forget it; the last one takes the keys."""
         scope = self.groups.patroni.get(place.group)
         if scope is not None:
-            title = f"wait until Patroni cluster {scope.name} forgets {place.name}"
-            yield Step(title, partial(self._wait_forgotten, scope, place.name))
+            title = f"have Patroni cluster {scope.name} forget {place.name}"
+            yield Step(title, partial(self._forget, scope, place))
+            title = f"drop the replication slot of {place.name}"
+            yield Step(title, partial(drop_slot, scope, place.name))
         elif delete_data and place.etcd_cluster in self.groups.etcd:
             title = f"remove the keys of Patroni cluster {place.group} from etcd"
             yield Step(title, partial(self._delete_keys, place))
 
-    def _wait_forgotten(self, scope: PatroniScope, name: str) -> None:
+    def _forget(self, scope: PatroniScope, place: Place) -> None:
+        """Its key would go by itself after Patroni's ttl; its processes are gone already."""
+        cluster = self.groups.etcd.get(place.etcd_cluster)
+        if cluster is not None:
+            with suppress(ClientError):
+                key = f"{place.prefix}members/{place.name}"
+                as_root(cluster, self.previous).delete_key(key)
+
         def forgotten() -> bool:
             asked = patroni_view.ask(scope)
-            return asked is not None and asked[0].member(name) is None
+            return asked is not None and asked[0].member(place.name) is None
 
         ttl = float(scope.first.settings.get("ttl", 30))
         deadline = ttl + FORGET_SECONDS
-        wait(forgotten, deadline=deadline, what=f"{name} to be forgotten", interval=(0.2, 1.0))
+        wait(forgotten, deadline=deadline, what=f"{place.name} to be forgotten")
 
     def _delete_keys(self, place: Place) -> None:
         cluster = self.groups.etcd[place.etcd_cluster]
         as_root(cluster, self.previous).delete_prefix(place.prefix)
+
+
+def drop_slot(scope: PatroniScope, name: str) -> None:
+    """Have Patroni drop the slots of a member that is gone, which would hold back WAL.
+
+    Patroni keeps them for `member_slots_ttl`, so that this is set to 0 for a moment; an
+    interruption in between is seen as drift and repaired. Slots that stay are no error:
+    Patroni drops them itself later.
+    """
+    slot = name.lower().replace("-", "_").replace(".", "_")
+    if not _has_slot(scope, slot):
+        return
+    patroni_steps.patch(scope, {SLOTS_TTL: 0})
+    with suppress(NotReady):
+        wait(lambda: not _has_slot(scope, slot), deadline=SLOT_SECONDS, what=f"slot {slot} to go")
+    patroni_steps.patch(scope, {SLOTS_TTL: scope.first.settings.get(SLOTS_TTL)})
+
+
+def _has_slot(scope: PatroniScope, slot: str) -> bool:
+    """Whether any server that answers has it; Patroni keeps slots on standbys too."""
+    role = scope.access.superuser
+    for member in scope.members.values():
+        login = Login(member.address, member.port, role.name, role.password, member.operator.ca)
+        with suppress(ClientError), connect(login) as server:
+            if any(found.name == slot for found in server.slots()):
+                return True
+    return False

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 from pgstead.clusters import patroni_view, rolling
 from pgstead.clusters.deciding import patiently, settled
@@ -149,6 +150,22 @@ def _until_go(scope: PatroniScope, what: str, decide: Callable[[], rolling.Next]
         if following.do is rolling.Do.GO:
             return
         yield _step(scope, following)
+
+
+def patch(scope: PatroniScope, change: Mapping[str, Any]) -> None:
+    """Patch the dynamic configuration; raises `ClientError` if no member does it.
+
+    A member takes a patch up in its next round; asking each of them with the same patch,
+    which changes nothing more, has it begin one at once.
+    """
+    errors: list[ClientError] = []
+    for member in scope.members.values():
+        try:
+            api(member).patch_config(change)
+        except ClientError as error:
+            errors.append(error)
+    if len(errors) == len(scope.members):
+        raise errors[0]
 
 
 def flush(platform: Platform, machine: Machine) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,26 @@ def ask(scope: PatroniScope) -> tuple[ClusterView, dict[str, Any]] | None:
     return None
 
 
+def config(scope: PatroniScope) -> dict[str, Any] | None:
+    """The dynamic configuration, from the first member that answers."""
+    for member in scope.members.values():
+        with suppress(ClientError):
+            return api(member).config()
+    return None
+
+
+def waiting_for_restart(scope: PatroniScope) -> tuple[str, ...]:
+    """The names of the members that say so; one that does not answer says nothing."""
+    told = together(_waits, scope.members)
+    return tuple(sorted(scope.members[machine].name for machine, waits in told.items() if waits))
+
+
+def _waits(member: PatroniMember) -> bool:
+    with suppress(ClientError):
+        return api(member).status().pending_restart
+    return False
+
+
 def look(scope: PatroniScope, *, expected: frozenset[str] | None = None) -> View | None:
     """The cluster now; None if no member answers.
 
@@ -44,23 +65,23 @@ def look(scope: PatroniScope, *, expected: frozenset[str] | None = None) -> View
     asked = ask(scope)
     if asked is None:
         return None
-    cluster, config = asked
+    cluster, dynamic = asked
     told = together(_tell, scope.members)
     by_name = {member.name: told[machine] for machine, member in scope.members.items()}
-    mode = settings.text_of(config.get("synchronous_mode"))
+    mode = settings.text_of(dynamic.get("synchronous_mode"))
     return View(
         tuple(_node(member, by_name.get(member.name)) for member in cluster.members),
         expected or frozenset(member.name for member in scope.members.values()),
         paused=cluster.paused,
         synchronous=mode in ("on", "quorum"),
-        strict=settings.text_of(config.get("synchronous_mode_strict")) == "on",
-        node_count=_count(config),
+        strict=settings.text_of(dynamic.get("synchronous_mode_strict")) == "on",
+        node_count=_count(dynamic),
     )
 
 
-def _count(config: Mapping[str, Any]) -> int:
+def _count(dynamic: Mapping[str, Any]) -> int:
     try:
-        return int(config.get("synchronous_node_count") or 1)
+        return int(dynamic.get("synchronous_node_count") or 1)
     except (TypeError, ValueError):
         return 1
 

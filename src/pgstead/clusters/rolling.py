@@ -151,29 +151,32 @@ def remove(view: View | None, name: str) -> Next:
     """Whether that member may go for good; the others are those `expected`."""
     if view is None:
         return Next(Do.WAIT, "no member answers")
-    node, rest = view.node(name), view.expected - {name}
+    node = view.node(name)
     if node is None:
         return Next(Do.GO, "the cluster does not know it")
     if view.paused:
         return Next(Do.REFUSE, PAUSED)
+    return _remove(view, node, view.expected - {name})
+
+
+def _remove(view: View, node: Node, rest: frozenset[str]) -> Next:
+    strict = view.synchronous and view.strict
+    if strict and len(rest) == 1:
+        return Next(
+            Do.REFUSE,
+            "no synchronous standby would be left: strict mode could write nothing without it",
+        )
     if node.leader:
         return _leader(view, node, rest, alone=Do.REFUSE)
     if view.leader is None:
         return Next(Do.WAIT, "it has no leader")
-    return _standby_goes(view, rest)
+    return _standby_goes(view, rest) if strict else Next(Do.GO)
 
 
 def _standby_goes(view: View, rest: frozenset[str]) -> Next:
     """Strict mode must be left with as many standbys as it can have, and one at least."""
-    if not (view.synchronous and view.strict):
-        return Next(Do.GO)
     left = [n.name for n in view.nodes if n.name in rest and n.serving and not n.leader]
     needed = max(1, min(view.node_count, len(rest) - 1))
-    if len(rest) - 1 < needed:
-        return Next(
-            Do.REFUSE,
-            "it is the last synchronous standby: strict mode could write nothing without it",
-        )
     if len(left) < needed:
         return Next(Do.WAIT, f"{len(left)} other standbys stream, {needed} are needed")
     return Next(Do.GO)

@@ -1,0 +1,1 @@
+"""The plan, its application, and what is remembered of both."""

@@ -142,20 +142,23 @@ class StoredMaterials:
     # -- passwords that servers have
 
     def applied_password(self, name: str) -> str | None:
-        """The password that the servers were last given; None before the first time."""
+        """The password that a server was last given; None before the first time."""
         with self._guard:
             row = self._rows.get(f"applied/{name}")
             return str(row["password"]) if row else None
 
-    def mark_applied(self, name: str) -> None:
-        """Remember that the servers have the present password of that name; written at once."""
+    def mark_applied(self, passwords: Mapping[str, str]) -> None:
+        """Remember that the servers have these passwords, and no others; written at once."""
         with self._guard:
-            present = self.password(name)
-            if self.applied_password(name) == present:
-                return
-            row = {"password": present}
-            self._store.save({f"applied/{name}": _to_bytes(row)})
-            self._rows[f"applied/{name}"] = row
+            wanted = {f"applied/{name}": {"password": value} for name, value in passwords.items()}
+            known = {name for name in self._rows if name.startswith("applied/")}
+            changed = {name: row for name, row in wanted.items() if self._rows.get(name) != row}
+            gone = known - wanted.keys()
+            if changed or gone:
+                self._store.save({name: _to_bytes(row) for name, row in changed.items()}, gone)
+            self._rows.update(changed)
+            for name in gone:
+                del self._rows[name]
 
     # -- secrets
 
@@ -207,8 +210,9 @@ class StoredMaterials:
         Only for a run that asked for everything, after it ended well.
         """
         with self._guard:
-            needed = self._asked | {_applied(name) for name in self._asked}
-            unused = self._rows.keys() - needed
+            unused = {
+                name for name in self._rows.keys() - self._asked if not name.startswith("applied/")
+            }
             if unused:
                 self._store.save({}, unused - self._dirty)
             for name in unused:
@@ -248,11 +252,6 @@ class StoredMaterials:
                 f"two different certificates are asked for under the name {request.name!r}",
                 hint="give the two modules different names",
             )
-
-
-def _applied(name: str) -> str:
-    kind, _, rest = name.partition("/")
-    return f"applied/{rest}" if kind == "password" else name
 
 
 def _to_text(random: bytes) -> str:

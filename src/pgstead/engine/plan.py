@@ -326,10 +326,16 @@ def _difference(key: str, attribute: Attribute, seen: Value, *, drift: bool) -> 
         attribute.label,
         seen,
         attribute.value,
-        attribute.on_change,
+        _effect(attribute, drift=drift),
         drift=drift,
         hidden=attribute.hidden,
     )
+
+
+def _effect(attribute: Attribute, *, drift: bool) -> OnChange:
+    """What must never change can still be put back."""
+    refused = attribute.on_change is OnChange.REFUSE
+    return OnChange.RESTART if drift and refused else attribute.on_change
 
 
 def _label(resource: Resource, key: str) -> str:

@@ -14,7 +14,14 @@ from pgstead.errors import SpecError
 from pgstead.machine import Machine
 from pgstead.membership import EtcdMember, PatroniMember
 from pgstead.modules.base import Context
-from pgstead.modules.checks import Built, check_agreement, check_names, check_single_bootstrap
+from pgstead.modules.checks import (
+    Built,
+    check_agreement,
+    check_etcd_users,
+    check_names,
+    check_single_bootstrap,
+    unnamed_balancers,
+)
 from pgstead.modules.outputs import OutputValue
 from pgstead.modules.parts.model import reveal
 from pgstead.modules.patroni_server.variables import PatroniServer
@@ -44,11 +51,12 @@ def build(stack: Stack, context: Context) -> Blueprint:
     resolver = Resolver(stack, context)
     modules = tuple(stack.modules.values())
     _reserve(stack, modules, resolver, context)
-    built = [_built(stack, module, resolver, context) for module in modules]
+    built = _joined([_built(stack, module, resolver, context) for module in modules])
     check_agreement(stack, built)
     check_single_bootstrap(built)
+    check_etcd_users(stack, built)
     return Blueprint(
-        machines=_joined(built),
+        machines=tuple(one.machine for one in built),
         outputs={module.key: _outputs(module, resolver) for module in modules},
         warnings=_warnings(built),
     )
@@ -87,14 +95,14 @@ def _built(stack: Stack, module: ModuleSource, resolver: Resolver, context: Cont
     return Built(module, kind, variables, machine)
 
 
-def _joined(built: Sequence[Built]) -> tuple[Machine, ...]:
-    """The machines, those of Patroni told which of the stack's etcd clusters is theirs."""
+def _joined(built: Sequence[Built]) -> Sequence[Built]:
+    """The same, Patroni's machines told which of the stack's etcd clusters is theirs."""
     members = {
         f"{member.address}:{member.client_port}": (member.cluster, one.machine.name)
         for one in built
         if isinstance(member := one.machine.membership, EtcdMember)
     }
-    return tuple(_with_etcd(one, members) for one in built)
+    return [replace(one, machine=_with_etcd(one, members)) for one in built]
 
 
 def _with_etcd(one: Built, members: Mapping[str, tuple[str, str]]) -> Machine:
@@ -125,7 +133,7 @@ def _outputs(module: ModuleSource, resolver: Resolver) -> Mapping[str, OutputVal
 def _warnings(built: Sequence[Built]) -> tuple[str, ...]:
     """Each warning once, with the modules that it is about."""
     about: dict[str, list[str]] = {}
-    for one in built:
-        for warning in one.machine.warnings:
-            about.setdefault(warning, []).append(f"modules.{one.module.key}")
+    own = [(one.module.key, text) for one in built for text in one.machine.warnings]
+    for key, warning in (*own, *unnamed_balancers(built)):
+        about.setdefault(warning, []).append(f"modules.{key}")
     return tuple(f"{', '.join(modules)}: {warning}" for warning, modules in about.items())

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pgstead.errors import SpecError
 from pgstead.machine import Machine
-from pgstead.membership import EtcdMember
+from pgstead.membership import EtcdAccess, EtcdMember, PatroniMember
 from pgstead.modules.parts.guest import Guest
+from pgstead.modules.patroni_server.variables import PatroniServer
+from pgstead.modules.postgres_load_balancer.variables import PostgresLoadBalancer
 from pgstead.modules.registry import Kind
 from pgstead.spec import ModuleSource, Stack
+from pgstead.spec.nearest import suggestion
 
-__all__ = ["Built", "check_agreement", "check_names", "check_single_bootstrap"]
+__all__ = [
+    "Built",
+    "check_agreement",
+    "check_etcd_users",
+    "check_names",
+    "check_single_bootstrap",
+    "unnamed_balancers",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +78,67 @@ def check_single_bootstrap(built: Sequence[Built]) -> None:
                 f" cluster {membership.cluster!r}",
                 hint="Leave authentication_bootstrap.bootstrap true on one of them.",
             )
+
+
+def check_etcd_users(stack: Stack, built: Sequence[Built]) -> None:
+    """Raise `SpecError` if Patroni's etcd user cannot write where Patroni keeps its state.
+
+    Users of an etcd cluster outside the stack are not known.
+    """
+    access = {
+        member.cluster: member.access
+        for one in built
+        if isinstance(member := one.machine.membership, EtcdMember) and member.access is not None
+    }
+    for one in built:
+        membership = one.machine.membership
+        if isinstance(membership, PatroniMember) and isinstance(one.variables, PatroniServer):
+            found = access.get(membership.etcd_cluster or "")
+            if found is not None:
+                _check_etcd_user(stack, one.module, one.variables, found)
+
+
+def _check_etcd_user(
+    stack: Stack, module: ModuleSource, variables: PatroniServer, access: EtcdAccess
+) -> None:
+    name, patroni = variables.etcd.username, variables.patroni
+    place = "/".join(("", *patroni.namespace.strip("/").split("/"), patroni.scope, ""))
+    users = {user.name: user for user in access.users}
+    if name == "root":
+        return
+    if name not in users:
+        unknown = f"etcd has no user {name!r}{suggestion(name, users)}"
+        words = unknown if name else "is required: the etcd cluster has users, with passwords"
+        raise stack.source.error((*module.path, "etcd", "username"), words)
+    if not place.startswith(users[name].prefixes):
+        raise stack.source.error(
+            (*module.path, "etcd", "username"),
+            f"etcd's user {name!r} may not write to {place}, where Patroni keeps its state",
+            hint=f"Add {place} to the user's prefixes.",
+        )
+
+
+def unnamed_balancers(built: Sequence[Built]) -> Iterator[tuple[str, str]]:
+    """Modules whose certificate lacks a load balancer in front of it, each with a warning."""
+    fronts = _fronts(built)
+    for one in built:
+        variables = one.variables
+        if not isinstance(variables, PatroniServer) or variables.ca is None:
+            continue
+        lacking = sorted(fronts.get(one.machine.address, set()) - set(variables.certificate_names))
+        if lacking:
+            warning = (
+                f"certificate_names lacks {', '.join(lacking)}: clients that verify the server"
+                " (sslmode=verify-full) are refused through that load balancer."
+            )
+            yield one.module.key, warning
+
+
+def _fronts(built: Sequence[Built]) -> Mapping[str, set[str]]:
+    """The load balancers' addresses, by the member that they are in front of."""
+    fronts: dict[str, set[str]] = {}
+    for one in built:
+        if isinstance(one.variables, PostgresLoadBalancer):
+            for member in one.variables.haproxy.members:
+                fronts.setdefault(member.ip, set()).add(one.machine.address)
+    return fronts

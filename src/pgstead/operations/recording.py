@@ -9,6 +9,7 @@ from pgstead.engine.resource import Recorded
 from pgstead.engine.state import State
 from pgstead.errors import Interrupted, PgsteadError
 from pgstead.operations.session import Session
+from pgstead.redaction import redact
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class AppliedJournal:
 
     def step_ended(self, step: int, error: str | None = None) -> None:
         """Keep how it ended."""
-        self.state.step_ended(step, error)
+        self.state.step_ended(step, redact(error) if error else None)
 
 
 def run_recorded(
@@ -46,7 +47,7 @@ def run_recorded(
         session.state.end_apply(number, "interrupted")
         raise
     except PgsteadError as error:
-        session.state.end_apply(number, "failed", error.message)
+        session.state.end_apply(number, "failed", redact(error.message))
         raise
     session.state.end_apply(number, "done", f"{len(changed)} resources changed")
     return changed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -74,7 +75,7 @@ class Session:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the user should know about the stack file."""
-        return (*self.stack.warnings, *self.blueprint.warnings)
+        return (*self.stack.warnings, *self.blueprint.warnings, *self.materials.warnings())
 
     @cached_property
     def desired(self) -> tuple[Resource, ...]:
@@ -124,12 +125,15 @@ class Session:
 def observe(
     targets: Mapping[str, Resource | Recorded], providers: Mapping[str, Provider]
 ) -> Mapping[str, Observed]:
-    """Ask each kind's provider once, about all of its addresses."""
-    found: dict[str, Observed] = {}
-    for kind in sorted({target.kind for target in targets.values()}):
-        mine = {address: target for address, target in targets.items() if target.kind == kind}
-        found.update(providers[kind].observe(mine))
-    return found
+    """Ask each kind's provider once, about all of its addresses; they are asked side by side."""
+    kinds = {target.kind for target in targets.values()}
+    of_kind = {
+        kind: {address: target for address, target in targets.items() if target.kind == kind}
+        for kind in kinds
+    }
+    with ThreadPoolExecutor(max(1, len(kinds)), thread_name_prefix="observe") as pool:
+        answers = pool.map(lambda kind: providers[kind].observe(of_kind[kind]), kinds)
+    return {address: one for answer in answers for address, one in answer.items()}
 
 
 @contextmanager

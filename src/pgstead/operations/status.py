@@ -95,7 +95,7 @@ def _balancer(machine: Machine, member: LoadBalancer, expires: datetime | None) 
             ).servers()
             up = sum(server.up for server in servers if server.proxy == PRIMARY)
             healthy = up == 1
-            state = "routes to the leader" if healthy else f"{up} servers take writes"
+            state = "to the leader" if healthy else f"{up} servers take writes"
         except ClientError:
             state, healthy = "does not answer", False
     address = f"{member.address}:{member.port}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgstead import spec
-from pgstead.engine.lock import force_unlock, is_free
+from pgstead.engine.lock import force_unlock, holder_of, is_free
 from pgstead.engine.state import State, default_url, open_state
 from pgstead.engine.vault import Vault
 from pgstead.operations.session import open_session
@@ -45,9 +45,11 @@ def unlock(file: Path, *, accept: Callable[[str], bool]) -> bool:
     """Take the lock away from a holder that is stuck; False if nobody held it."""
     state = _unlocked(file)
     try:
-        if is_free(state) or not accept("its holder"):
+        holder = holder_of(state)
+        if is_free(state) or not accept(str(holder or "an unknown holder")):
             return False
-        return force_unlock(state) is not None
+        force_unlock(state)
+        return True
     finally:
         state.close()
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
+from pgstead.clusters import lowering
 from pgstead.engine.apply import Run, apply, refusal
 from pgstead.engine.plan import Action, Plan
 from pgstead.errors import NotReady
@@ -50,12 +51,19 @@ def _carried_out(session: Session, made: Plan, asking: Asking, began: float) -> 
         changed = run_recorded(
             session, "up", lambda journal: _rounds(session, made, asking, journal)
         )
+        _settled(session)
         ready = time.monotonic() - began
         written = first.wait() if first else None
     finally:
         if first:
             first.stop()
     return _result(session, made, changed, first_write=written, ready=ready)
+
+
+def _settled(session: Session) -> None:
+    """Remember which passwords the servers have, and drop what nobody needs any more."""
+    session.materials.mark_applied(lowering.passwords(session.machines))
+    session.materials.prune()
 
 
 def _rounds(

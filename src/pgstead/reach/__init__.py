@@ -1,0 +1,1 @@
+"""What happens on a machine that runs: push, run, read, follow."""

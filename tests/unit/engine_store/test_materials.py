@@ -136,12 +136,12 @@ def test_passwords(store: Memory) -> None:
 def test_a_changed_password_is_rotated_with_the_old_one(store: Memory) -> None:
     first = opened(store, passwords={"app": "old"})
     assert first.applied_password("app") is None
-    first.mark_applied("app")
+    first.mark_applied({"app": "old"})
     assert store.saves == [{"applied/app"}]
     second = opened(store, passwords={"app": "new"})
     assert (second.applied_password("app"), second.password("app")) == ("old", "new")
-    second.mark_applied("app")
-    second.mark_applied("app")
+    second.mark_applied({"app": "new"})
+    second.mark_applied({"app": "new"})
     assert len(store.saves) == 2
     assert opened(store).applied_password("app") == "new"
 
@@ -294,7 +294,7 @@ def test_every_secret_is_known(store: Memory) -> None:
     first = opened(store, passwords={"given": "hunter2"})
     pair = first.certificate(REQUEST)
     made = first.password("made")
-    first.mark_applied("made")
+    first.mark_applied({"app": made})
     own = make_authority("own", "user")
     first.authority("own", own)
     first.digest("x")
@@ -312,9 +312,9 @@ def test_every_secret_is_known(store: Memory) -> None:
 def test_prune_removes_what_nobody_asked_for(store: Memory) -> None:
     first = opened(store)
     ask_everything(first)
-    first.mark_applied("superuser")
     first.password("gone")
-    first.mark_applied("gone")
+    first.mark_applied({"superuser": "a", "gone": "b"})
+    first.mark_applied({"superuser": "a"})
     first.save()
     second = opened(store)
     ask_everything(second)

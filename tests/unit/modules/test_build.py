@@ -115,7 +115,9 @@ def test_a_circle_of_outputs_is_named(build_all: Build, server: Tree) -> None:
         "a": {**server, "ip": "${modules.b.ip}"},
         "b": {**server, "name": "other", "ip": "${modules.a.ip}"},
     }
-    with pytest.raises(SpecError, match=r"circle: .*a\.ip -> modules\.b\.ip -> modules\.a\.ip"):
+    with pytest.raises(
+        SpecError, match=r"circle: modules\.b\.ip -> modules\.a\.ip -> modules\.b\.ip"
+    ):
         build_all(modules)
 
 
@@ -226,9 +228,51 @@ def test_endpoints_belong_to_one_cluster(build_all: Build, etcd: Tree, patroni: 
         build_all({"e": etcd, "f": other, "p": _also(patroni, etcd__endpoints=ends)})
 
 
+def _with_user(etcd: Tree, *prefixes: str) -> Tree:
+    user = {"name": "patroni", "password": "made-up", "prefixes": list(prefixes)}
+    access = {"bootstrap": True, "root_password": "root's", "users": [user]}
+    return {**etcd, "authentication_bootstrap": access}
+
+
+@pytest.mark.parametrize("prefix", ["/service/main/", "/service/", "/"])
+def test_patronis_user_may_write_where_it_keeps_its_state(
+    prefix: str, build_all: Build, etcd: Tree, patroni: Tree
+) -> None:
+    user = _also(patroni, etcd__username="patroni", etcd__password="made-up")
+    build_all({"e": _with_user(etcd, prefix), "p": user})
+
+
+@pytest.mark.parametrize("prefixes", [(), ("/service/other/",), ("/service/main/x",)])
+def test_patronis_user_with_other_prefixes_is_refused(
+    prefixes: tuple[str, ...], build_all: Build, etcd: Tree, patroni: Tree
+) -> None:
+    user = _also(patroni, etcd__username="patroni", etcd__password="made-up")
+    with pytest.raises(SpecError, match=r"may not write to /service/main/"):
+        build_all({"e": _with_user(etcd, *prefixes), "p": user})
+
+
+def test_an_unknown_etcd_user_is_refused(build_all: Build, etcd: Tree, patroni: Tree) -> None:
+    user = _also(patroni, etcd__username="patron", etcd__password="made-up")
+    with pytest.raises(SpecError, match=r"no user 'patron'; did you mean patroni"):
+        build_all({"e": _with_user(etcd, "/service/main/"), "p": user})
+
+
+def test_a_certificate_that_lacks_the_load_balancer_is_warned_about(
+    build_all: Build, patroni: Tree, balancer: Tree
+) -> None:
+    front = {**balancer, "ip": "10.1.0.9"}
+    member = {**patroni, "ip": "10.1.0.5"}
+    warnings = build_all({"p": member, "l": front}).warnings
+    assert any("modules.p: certificate_names lacks 10.1.0.9" in one for one in warnings)
+    member["certificate_names"] = ["${modules.l.ip}"]
+    warnings = build_all({"p": member, "l": front}).warnings
+    assert not any("certificate_names" in one for one in warnings)
+
+
 def test_a_warning_names_all_the_modules_it_is_about(build_all: Build, patroni: Tree) -> None:
     warnings = build_all({"a": patroni, "b": _second(patroni)}).warnings
-    assert [one for one in warnings if "patroni.ttl" in one][0].startswith("modules.a, modules.b: ")
+    warning = next(one for one in warnings if "patroni.ttl" in one)
+    assert warning.startswith("modules.a, modules.b: ")
 
 
 def test_an_authority_of_the_stack_file_signs(build_all: Build, etcd: Tree) -> None:

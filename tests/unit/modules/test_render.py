@@ -15,8 +15,10 @@ TEXT = st.text(alphabet=st.characters(exclude_categories=["Cs"]))
 ONE_LINE = st.text(alphabet=st.characters(exclude_categories=["Cs", "Cc"]))
 TREES = st.recursive(
     st.none() | st.booleans() | st.integers() | TEXT,
-    lambda below: st.lists(below, max_size=3)
-    | st.dictionaries(st.text(alphabet="abyn_-.:#1 ", min_size=1), below, max_size=3),
+    lambda below: (
+        st.lists(below, max_size=3)
+        | st.dictionaries(st.text(alphabet="abyn_-.:#1 ", min_size=1), below, max_size=3)
+    ),
     max_leaves=8,
 )
 

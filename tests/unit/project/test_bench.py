@@ -40,9 +40,10 @@ def test_the_clusters_share_their_authority_and_keep_their_modules(bench: Any) -
 
 
 def test_a_process_s_cost_is_its_own(bench: Any) -> None:
+    ballast = bytearray(200 * 1024**2)
     spent = bench("scale").cost(["true"])
     assert spent.seconds > 0
-    assert 0 < spent.peak < 1000
+    assert 0 < spent.peak < len(ballast) / 1024**2
 
 
 def test_a_measure_says_whether_it_keeps_its_limit(bench: Any) -> None:

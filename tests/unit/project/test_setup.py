@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 
 @pytest.fixture
-def checkout(project: Path, tmp_path: Path) -> Path:
-    """A folder with the scripts alone."""
-    shutil.copytree(project / "scripts", tmp_path / "checkout" / "scripts")
-    return tmp_path / "checkout"
+def checkout(project: Path) -> Iterator[Path]:
+    """A folder with the scripts alone, where others can read it (pytest's own they cannot)."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        shutil.copytree(project / "scripts", Path(folder) / "checkout" / "scripts")
+        (Path(folder) / "checkout").chmod(0o755)
+        yield Path(folder) / "checkout"
 
 
 def venv_path(checkout: Path) -> str:
@@ -24,20 +29,10 @@ def venv_path(checkout: Path) -> str:
     return done.stdout.strip()
 
 
-@pytest.fixture
-def public(tmp_path: Path) -> None:
-    """Opens the test's folder to others, as far up as pytest made it."""
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_uid == os.geteuid() and folder.name.startswith(("pytest-", "test_")):
-            folder.chmod(0o755)
-
-
-@pytest.mark.usefixtures("public")
 def test_the_environment_lies_in_a_checkout_that_others_can_read(checkout: Path) -> None:
     assert venv_path(checkout) == str(checkout.resolve() / ".venv")
 
 
-@pytest.mark.usefixtures("public")
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root's servers run as another user")
 def test_the_environment_lies_elsewhere_if_others_cannot_read_the_checkout(checkout: Path) -> None:
     checkout.chmod(0o700)

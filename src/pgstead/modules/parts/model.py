@@ -51,13 +51,19 @@ def _host_name(text: str) -> str:
     return text
 
 
+def _line(text: str) -> str:
+    if re.search(r"[\x00-\x1f\x7f]", text):
+        raise ValueError("must be one line, without control characters")
+    return text
+
+
 Address = Annotated[str, AfterValidator(_address)]
 """An IPv4 address."""
 
 HostName = Annotated[str, AfterValidator(_host_name)]
 """The name of a machine or of a cluster's member."""
 
-Line = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$")]
+Line = Annotated[str, AfterValidator(_line)]
 """Text that cannot end the line of a configuration file that it goes into."""
 
 Hours = Annotated[int, Field(gt=0)]

@@ -96,6 +96,6 @@ class PostgresServer(Guest):
         """The version that is asked for, by itself or as the image's tag."""
         if self.version is not None:
             return self.version
-        tag = (self.postgres_image or "").rpartition("/")[2].partition(":")[2]
-        major = tag.partition("@")[0].split("-")[0].split(".")[0]
+        image = (self.postgres_image or "").rpartition("/")[2].partition("@")[0]
+        major = image.partition(":")[2].split("-")[0].split(".")[0]
         return major if major.isdigit() else None

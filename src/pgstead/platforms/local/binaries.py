@@ -20,6 +20,10 @@ SYSTEM_FOLDERS = tuple(
     Path(folder)
     for folder in ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 )
+POSTGRESQL_FOLDERS = (
+    (Path("/usr/lib/postgresql"), "*/bin"),  # Debian's, and PostgreSQL's own for Debian
+    (Path("/usr"), "pgsql-*/bin"),  # PostgreSQL's own for Red Hat
+)
 DOCTOR = "`pgstead doctor` lists what is missing, `pgstead doctor --fix` installs it"
 
 _NUMBER = re.compile(r"\b(\d+(?:\.\d+)*)")
@@ -139,10 +143,8 @@ class Binaries:
         if software.name == "patroni":
             places.append(Path(sys.prefix) / "bin")
         if software.name == "postgresql":
-            places += [
-                *Path("/usr/lib/postgresql").glob("*/bin"),
-                *Path("/usr").glob("pgsql-*/bin"),
-            ]
+            for base, pattern in POSTGRESQL_FOLDERS:
+                places += base.glob(pattern)
             places += (self._cache / "packages" / "bin").glob("postgresql-*")
         else:
             places += [*SYSTEM_FOLDERS, self._cache / "packages" / "bin"]

@@ -36,8 +36,15 @@ def explained(path: Path | str) -> Iterator[None]:
 def make_folder(path: Path, mode: int = 0o700) -> None:
     """Make a folder and its parents, and set its mode; one that is there is kept."""
     with explained(path):
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_with_parents(path)
         set_mode(path, mode)
+
+
+def _make_with_parents(path: Path) -> None:
+    """As `Path.mkdir` with parents, but those are for their owner alone as well."""
+    missing = [one for one in (path, *path.parents) if not one.exists()]
+    for folder in reversed(missing):
+        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def set_mode(path: Path, mode: int) -> None:
@@ -56,7 +63,7 @@ def write_file(path: Path, content: str, mode: int = 0o600) -> bool:
         if read_file(path) == content:
             set_mode(path, mode)
             return False
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_with_parents(path.parent)
         fresh = path.with_name(f".{path.name}.new")
         fresh.unlink(missing_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

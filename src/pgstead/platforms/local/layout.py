@@ -12,7 +12,13 @@ from typing import IO
 from pgstead.machine import Command, Directory, File, Machine, OnChange, bind
 from pgstead.platforms.local import processes
 from pgstead.platforms.local.card import Card, card_of, read_card, write_card
-from pgstead.platforms.local.files import explained, make_folder, remove_tree, write_file
+from pgstead.platforms.local.files import (
+    explained,
+    make_folder,
+    own_folder,
+    remove_tree,
+    write_file,
+)
 from pgstead.platforms.local.lower import local_mode
 from pgstead.platforms.local.places import MachinePlaces, Places
 from pgstead.platforms.local.script import environment, script
@@ -110,6 +116,7 @@ class Layout:
 
     def _base(self) -> None:
         here = self.here
+        make_runtime(self.places, here)
         for folder in (here.folder, here.script("x").parent, here.lock("x").parent):
             make_folder(folder)
 
@@ -137,6 +144,14 @@ def make_root(places: Places) -> None:
             os.chown(root, account.uid, account.gid, follow_symlinks=False)
     with account.acting():
         make_folder(places.machines)
+
+
+def make_runtime(places: Places, here: MachinePlaces) -> None:
+    """Make the machine's folder for sockets, which a restart of the system may take away."""
+    if here.runtime.parent == places.short:
+        own_folder(places.short.parent, places.account.uid)
+        own_folder(places.short, places.account.uid)
+    make_folder(here.runtime)
 
 
 def keep_data(places: Places, machine: str, data: Collection[str]) -> Path | None:

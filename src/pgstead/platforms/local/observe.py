@@ -94,11 +94,11 @@ class Observation:
         machine = here.folder.name
         program = self._programs.get(program_name(service, machine))
         main = processes.find(program.pid) if program and program.state in UP else None
-        if main and main.name != "flock":
+        if main and main.name not in processes.BEFORE_THE_SERVER:
             return RUNNING
         mine = (one for one in self._processes if one.machine == machine)
-        others = [one for one in processes.holders(here.lock(service), mine) if one.name != "flock"]
-        if others:
+        holding = [one.pid for one in processes.holders(here.lock(service), mine)]
+        if holding and not (main and main.pid in holding):
             return UNSUPERVISED
         return RUNNING if main else STOPPED
 

@@ -72,6 +72,7 @@ class LocalPlatform:
         self._stack_id = stack_id
         self._stagger = Stagger()
         self._changing_boot = threading.Lock()
+        self._making_supervisor = threading.Lock()
 
     @cached_property
     def account(self) -> Account:
@@ -91,9 +92,14 @@ class LocalPlatform:
         """The servers' programs."""
         return Binaries(_mapping(self._settings.binaries), cache_folder(), self.account.user)
 
-    @cached_property
+    @property
     def supervisor(self) -> Supervisor:
-        """The stack's supervisor."""
+        """The stack's supervisor: one object for all threads, since it holds their locks."""
+        with self._making_supervisor:
+            return self._supervisor
+
+    @cached_property
+    def _supervisor(self) -> Supervisor:
         return Supervisor(self.places, self._stack_id)
 
     @cached_property

@@ -20,6 +20,10 @@ MACHINE_MARK = "PGSTEAD_MACHINE"
 SERVICE_MARK = "PGSTEAD_SERVICE"
 
 _PROC = Path("/proc")
+WAITING_FOR_LOCK = "flock"
+BEFORE_THE_SERVER = ("sh", "env", WAITING_FOR_LOCK)
+"""What a service's process is called, one after the other, before it is the server."""
+
 _DEAD = ("Z", "X")
 _STOPPED = ("T", "t")
 
@@ -97,9 +101,14 @@ def send(process: Process, number: int) -> None:
 
 
 def holders(lock: Path, among: Iterable[Process]) -> list[Process]:
-    """Those that have the lock file open and were not started by one of them."""
+    """Those that hold the lock, without those that one of them started.
+
+    One that still waits for it has the file open as well, and is none.
+    """
     target = str(lock)
-    holding = [one for one in among if target in _open_files(one.pid)]
+    holding = [
+        one for one in among if one.name != WAITING_FOR_LOCK and target in _open_files(one.pid)
+    ]
     pids = {one.pid for one in holding}
     return [one for one in holding if one.parent not in pids]
 

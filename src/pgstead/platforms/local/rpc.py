@@ -14,7 +14,6 @@ ALREADY_STARTED = 60
 NOT_RUNNING = 70
 BAD_NAME = 10
 ALREADY_ADDED = 90
-STILL_RUNNING = 91
 SHUTTING_DOWN = 6
 """Faults that supervisord answers with (supervisor.xmlrpc.Faults)."""
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pgstead.errors import NotReady, PlatformError
 from pgstead.platforms.local import processes, sockets
 from pgstead.platforms.local.card import Card, ServiceCard
-from pgstead.platforms.local.files import make_folder, own_folder, tail_of
+from pgstead.platforms.local.files import make_folder, tail_of
+from pgstead.platforms.local.layout import make_runtime
 from pgstead.platforms.local.lower import local_mode
 from pgstead.platforms.local.places import MachinePlaces, Places
 from pgstead.platforms.local.processes import Process
@@ -23,7 +24,6 @@ from pgstead.waiting import wait
 ADOPTED = frozenset({"patroni"})
 """Services whose children live on when they are killed alone, and are taken over by the next."""
 
-_BEFORE_THE_SERVER = ("sh", "env", "flock")
 KILL_SECONDS = 10.0
 
 
@@ -169,14 +169,8 @@ class Services:
     def _prepare(self) -> None:
         """Make what a restart of the system took away, and the folders of locks and logs."""
         with self.places.account.acting():
-            if self.here.runtime.parent == self.places.short:
-                own_folder(self.places.short.parent, self.places.account.uid)
-                own_folder(self.places.short, self.places.account.uid)
-            for folder in (
-                self.here.runtime,
-                self.here.lock("x").parent,
-                self.here.log("x").parent,
-            ):
+            make_runtime(self.places, self.here)
+            for folder in (self.here.lock("x").parent, self.here.log("x").parent):
                 make_folder(folder)
             for path, mode in self.card.directories.items():
                 if path not in self.card.data:
@@ -190,12 +184,8 @@ class Services:
         return found.pid if found else 0
 
     def _mains(self, service: ServiceCard) -> list[Process]:
-        """The service's main process, and one that an earlier supervisor left, if there is one.
-
-        What only waits for the lock has it open as well, and is none.
-        """
-        found = processes.holders(self.here.lock(service.name), self.mine())
-        return [one for one in found if one.name not in _BEFORE_THE_SERVER]
+        """The service's main process, and one that an earlier supervisor left, if there is one."""
+        return processes.holders(self.here.lock(service.name), self.mine())
 
     def _wait_ready(self, service: ServiceCard) -> None:
         name = f"{service.name} on {self.card.machine}"
@@ -217,12 +207,18 @@ class Services:
         if program.state not in UP:
             return None
         main = processes.find(program.pid)
-        if main is None or main.name in _BEFORE_THE_SERVER:
+        if main is None or not self._is_server(main, service):
             return None
         if service.port is None:
             return True
         inodes = sockets.on(self.card.address, service.port)
         return True if inodes and processes.holds_socket(self.mine(), inodes) else None
+
+    def _is_server(self, process: Process, service: ServiceCard) -> bool:
+        """Whether it has become the server: what starts it goes by another name."""
+        if process.name not in processes.BEFORE_THE_SERVER:
+            return True
+        return process.pid in [one.pid for one in self._mains(service)]
 
     def _death(self, service: ServiceCard, program: Program | None) -> PlatformError:
         name = f"{service.name} on {self.card.machine}"

@@ -36,6 +36,8 @@ from pgstead.run import failure, run
 from pgstead.waiting import wait
 
 _LOCKED = 75
+STOP_SECONDS = 90.0
+"""The longest that a service, or the supervisor, is waited for to end."""
 
 
 class State(IntEnum):
@@ -135,7 +137,6 @@ class Supervisor:
             if known and known.state in UP:
                 return
             if known:
-                self._wait_down(program, 90)
                 self._remove(program)
             self._tolerate("reloadConfig")
             self._tolerate("addProcessGroup", program, faults=(rpc.ALREADY_ADDED,))
@@ -152,7 +153,7 @@ class Supervisor:
         """Stop a service and wait until it has ended."""
         self.tell_to_stop(program)
         # supervisord kills it itself when its time is over, and needs a moment for that.
-        self._wait_down(program, seconds + 10)
+        wait(lambda: self._is_down(program), deadline=seconds + 10, what=f"{program} to stop")
 
     def remove(self, program: str) -> None:
         """Forget a service that has ended."""
@@ -173,7 +174,7 @@ class Supervisor:
             self.answers()  # else it looks around once a second only
             return None
 
-        wait(ended, deadline=90, what="the supervisor to end")
+        wait(ended, deadline=STOP_SECONDS, what="the supervisor to end")
 
     def pid(self) -> int | None:
         """Its process id; None if it does not run."""
@@ -232,17 +233,23 @@ class Supervisor:
                 hint=f"end it (`kill -9 {pid}`), the servers stay; then run again",
             ) from error
 
-    def _wait_down(self, program: str, deadline: float) -> None:
-        wait(lambda: self._is_down(program), deadline=deadline, what=f"{program} to stop")
-
     def _is_down(self, program: str) -> bool | None:
         found = self.programs().get(program)
         return True if found is None or found.state not in (*UP, State.STOPPING) else None
 
     def _remove(self, program: str) -> None:
-        self.tell_to_stop(program)  # ends the attempts at one that keeps dying
-        with suppress(rpc.NotListeningError):
-            self._tolerate("removeProcessGroup", program, faults=(rpc.BAD_NAME,))
+        """Remove it once it is down; one that keeps dying may be up again at any moment."""
+        wait(lambda: self._try_to_remove(program), deadline=STOP_SECONDS, what=f"{program} to end")
+
+    def _try_to_remove(self, program: str) -> bool | None:
+        self.tell_to_stop(program)
+        try:
+            self._call("removeProcessGroup", program)
+        except rpc.NotListeningError:
+            return True
+        except xmlrpc.client.Fault as fault:
+            return True if fault.faultCode == rpc.BAD_NAME else None
+        return True
 
     def _tolerate(self, method: str, *arguments: str | bool, faults: tuple[int, ...] = ()) -> None:
         try:
@@ -317,10 +324,16 @@ stdout_logfile_backups = 3
 
 
 def _value(text: str | Path) -> str:
-    """A value in supervisor's configuration, where `%` starts an expansion and ` ;` a comment."""
-    if " ;" in str(text) or "\n" in str(text):
+    """A value in supervisor's configuration.
+
+    `%` starts an expansion there (and supervisor 4.3 expands the name of a log twice, so that
+    doubling it does not help), ` ;` a comment. Raises `PlatformError` where there is one.
+    """
+    value = str(text)
+    if "%" in value or " ;" in value or "\n" in value:
         raise PlatformError(
-            f"the supervisor cannot work in {text!s}: a space and a semicolon follow each other",
+            f"the supervisor cannot work in {value!r}: a percent sign, a semicolon after a space, "
+            "or the end of a line stands in it",
             hint="name another place in platform.folder",
         )
-    return str(text).replace("%", "%%")
+    return value

@@ -1,0 +1,5 @@
+"""`python -m pgstead`: the command line."""
+
+from pgstead.cli import main
+
+main()
