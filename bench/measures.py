@@ -48,13 +48,17 @@ def ratio(what: str, ours: Measure, yardstick: Measure, limit: float) -> Measure
 def seconds(argv: Sequence[str | Path], folder: Path | None = None) -> tuple[float, str]:
     """How long a program took from start to end, and its standard output.
 
-    Raises CalledProcessError if it failed; its messages go to standard error.
+    Raises CalledProcessError if it failed, after the end of what it said.
     """
     began = time.perf_counter()
     done = subprocess.run(
-        argv, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=True
+        argv, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
-    return time.perf_counter() - began, done.stdout
+    took = time.perf_counter() - began
+    if done.returncode:
+        note(done.stderr[-2000:])
+    done.check_returncode()
+    return took, done.stdout
 
 
 def show(measures: Iterable[Measure]) -> None:

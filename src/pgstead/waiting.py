@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from pgstead.errors import NotReady
+from pgstead.errors import Interrupted, NotReady
 
 T = TypeVar("T")
 
 SHORTEST = 0.02
 LONGEST = 0.25
+
+interruption = threading.Event()
+"""Set while the user wants the work to stop: every wait of this process ends at its next pause."""
+
+
+def pause(seconds: float) -> None:
+    """Let time pass. Raises `Interrupted` once the user wants the work to stop."""
+    if interruption.wait(seconds):
+        raise Interrupted(
+            "stopped; what was done is recorded",
+            hint="run the same command again to go on where it stopped",
+        )
 
 
 def wait(
@@ -23,7 +36,7 @@ def wait(
     successes: int = 1,
     interval: tuple[float, float] = (SHORTEST, LONGEST),
     clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Callable[[float], None] = pause,
 ) -> T:
     """Ask `ready` until it gives something, `successes` times in a row; the first ask is at once.
 
@@ -40,9 +53,10 @@ def wait(
     Raises:
         NotReady: The deadline passed; the message says what was waited for, how long, and
             the last reason.
+        Interrupted: The user wants the work to stop.
     """
     started = clock()
-    pause, longest = interval
+    seconds, longest = interval
     in_a_row = 0
     while True:
         result = ready()
@@ -52,8 +66,8 @@ def wait(
         waited = clock() - started
         if waited >= deadline:
             raise _late(what, waited, error())
-        sleep(min(pause, max(deadline - waited, 0.0)))
-        pause = min(pause * 1.5, longest)
+        sleep(min(seconds, max(deadline - waited, 0.0)))
+        seconds = min(seconds * 1.5, longest)
 
 
 def _late(what: str, waited: float, reason: str | None) -> NotReady:

@@ -8,32 +8,29 @@ from __future__ import annotations
 import copy
 import hashlib
 import shutil
-import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from lab import SETTINGS, Lab, LabPlatform, missing  # noqa: E402 - found by the line above
-
-from pgstead.clients.etcd import EtcdClient, EtcdError  # noqa: E402
-from pgstead.clients.haproxy import HaproxyClient  # noqa: E402
-from pgstead.clients.http import Unreachable  # noqa: E402
-from pgstead.clients.patroni import PatroniClient  # noqa: E402
-from pgstead.clients.postgres import Login, PostgresClient, WrongPassword, connect  # noqa: E402
-from pgstead.clusters import lowering  # noqa: E402
-from pgstead.clusters.etcd import EtcdProvider  # noqa: E402
-from pgstead.clusters.groups import group  # noqa: E402
-from pgstead.clusters.health import health  # noqa: E402
-from pgstead.clusters.machines import MachineProvider  # noqa: E402
-from pgstead.clusters.patroni import PatroniProvider  # noqa: E402
-from pgstead.clusters.postgres import PostgresProvider, find_primary, targets  # noqa: E402
-from pgstead.engine.resource import (  # noqa: E402
+from acceptance.lab import SETTINGS, Lab, missing
+from acceptance.lab_platform import LabPlatform
+from pgstead.clients.etcd import EtcdClient, EtcdError
+from pgstead.clients.haproxy import HaproxyClient
+from pgstead.clients.http import Unreachable
+from pgstead.clients.patroni import PatroniClient
+from pgstead.clients.postgres import Login, PostgresClient, WrongPassword, connect
+from pgstead.clusters import lowering
+from pgstead.clusters.etcd import EtcdProvider
+from pgstead.clusters.groups import group
+from pgstead.clusters.health import health
+from pgstead.clusters.machines import MachineProvider
+from pgstead.clusters.patroni import PatroniProvider
+from pgstead.clusters.postgres import PostgresProvider, find_primary, targets
+from pgstead.engine.resource import (
     Present,
     Provider,
     Recorded,
@@ -41,9 +38,9 @@ from pgstead.engine.resource import (  # noqa: E402
     Steps,
     Unknown,
 )
-from pgstead.errors import ClientError, Refused  # noqa: E402
-from pgstead.machine import Machine, OnChange  # noqa: E402
-from pgstead.waiting import wait  # noqa: E402
+from pgstead.errors import ClientError, Refused
+from pgstead.machine import Machine, OnChange
+from pgstead.waiting import wait
 
 pytestmark = [
     pytest.mark.real,
@@ -82,19 +79,21 @@ class Stack:
         made = lowering.annotate(self.platform.lower(machines, digest), machines)
         return {r.address: r for r in (*made, *lowering.lower(machines, digest))}
 
+    def earlier(self, name: str) -> tuple[str, ...]:
+        return (self.previous[name],) if name in self.previous else ()
+
     def provider(self, address: str) -> Provider:
         groups = group(self.machines.values())
         platform: Any = self.platform
         known: dict[str, Any] = {"recorded": dict(self.recorded)}
-        secret: dict[str, Any] = {**known, "previous": self.previous.get}
-        makers = {
+        secret: dict[str, Any] = {**known, "previous": self.earlier}
+        makers: dict[str, Callable[[], Provider]] = {
             "machine": lambda: MachineProvider(platform, self.machines.values(), digest, **secret),
             "etcd": lambda: EtcdProvider(groups.etcd, digest, **secret),
             "patroni": lambda: PatroniProvider(groups.patroni, platform, groups.machines, **known),
             "postgres": lambda: PostgresProvider(groups, platform, digest, **secret),
         }
-        found: Provider = makers[address.partition(".")[0]]()
-        return found
+        return makers[address.partition(".")[0]]()
 
     def record(self, address: str, status: str = "ready") -> None:
         r = self.resources[address]

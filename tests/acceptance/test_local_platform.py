@@ -313,6 +313,19 @@ def test_what_outlives_its_supervisor_is_seen_and_taken_over(ground: Ground) -> 
     ground.repair(resource)
     assert ground.differences(resource) == {}
     assert not processes.alive(orphan)
+    orphan = ground.main()
+    kill_supervisor(ground)
+    ground.platform.start("one")
+    assert ground.differences(resource) == {}
+    assert not processes.alive(orphan)
+
+
+def test_what_outlives_its_supervisor_is_stopped_with_its_machine(ground: Ground) -> None:
+    resource = ground.create(ground.machine())
+    kill_supervisor(ground)
+    ground.platform.stop("one")
+    assert ground.services().mine() == []
+    assert ground.differences(resource) == {"running:server": "stopped"}
 
 
 def test_there_is_never_a_second_supervisor(ground: Ground) -> None:

@@ -12,5 +12,7 @@ def main() -> None:
     """Run the command line and leave with the exit code of the contract (docs/cli.md)."""
     from pgstead.cli.app import app  # noqa: PLC0415 - keeps importing the package cheap
     from pgstead.cli.failure import guarded  # noqa: PLC0415
+    from pgstead.cli.signals import install  # noqa: PLC0415
 
+    install()
     sys.exit(guarded(lambda: app(standalone_mode=False)))

@@ -10,14 +10,12 @@ from pathlib import Path
 
 import click
 
-from pgstead.errors import PgsteadError
+from pgstead.cli.signals import INTERRUPTED
+from pgstead.errors import Interrupted, PgsteadError
 from pgstead.redaction import redact
 
 DEBUG = "PGSTEAD_DEBUG"
 """Set by `--debug`: the file that keeps a traceback."""
-
-INTERRUPTED = 130
-"""128 + SIGINT, as shells have it."""
 
 
 def guarded(call: Callable[[], object]) -> int:
@@ -25,7 +23,7 @@ def guarded(call: Callable[[], object]) -> int:
     try:
         result = call()
     except PgsteadError as error:
-        return _tell(error, error.message, error.hint, error.exit_code)
+        return _tell(error, _message(error), error.hint, error.exit_code)
     except (click.exceptions.Exit, click.ClickException) as error:
         return _click(error)
     except (click.Abort, KeyboardInterrupt) as error:
@@ -33,6 +31,12 @@ def guarded(call: Callable[[], object]) -> int:
     except Exception as error:  # noqa: BLE001 - no traceback ever reaches a user
         return _unexpected(error)
     return result if isinstance(result, int) else 0
+
+
+def _message(error: PgsteadError) -> str:
+    """The message, after the resource whose change failed (`engine.apply` notes it)."""
+    notes = () if isinstance(error, Interrupted) else getattr(error, "__notes__", ())
+    return ": ".join([*notes, error.message])
 
 
 def _click(error: click.exceptions.Exit | click.ClickException) -> int:

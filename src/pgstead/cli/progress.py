@@ -19,6 +19,8 @@ from pgstead.errors import Interrupted, PgsteadError
 SHOWN = 20
 """Lines of changes under way that fit a terminal of ordinary height."""
 
+STOPPING = "stopping at the end of the steps that run; Ctrl-C again stops at once"
+
 
 @dataclass
 class _Line:
@@ -49,6 +51,10 @@ class PlainProgress:
         seconds = time.monotonic() - self._began.get(change.address, time.monotonic())
         with self._lock:
             self._console.print(Text(f"{change.address}: {_ending(error)} after {seconds:.1f} s"))
+
+    def stopping(self) -> None:
+        """Say what is waited for."""
+        self._console.print(Text(STOPPING))
 
 
 class LiveProgress:
@@ -96,6 +102,10 @@ class LiveProgress:
                 (f"{seconds:5.1f} s", "dim"),
             )
         )
+
+    def stopping(self) -> None:
+        """Say what is waited for."""
+        self._console.print(Text(STOPPING, style="yellow"))
 
 
 def _under_way(line: _Line, frame: str) -> Text:

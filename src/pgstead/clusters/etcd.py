@@ -130,11 +130,12 @@ class EtcdProvider:
         yield from self._prefixes_seen(root, access)
 
     def _password_seen(self, cluster: EtcdCluster, client: EtcdClient, user: EtcdUser) -> Value:
-        """A digest of the password that works, of the wanted and the last applied one."""
-        if client.accepts(user.name, user.password):
-            return self.digest(user.password)
-        last = self.previous(f"{cluster.address}/{user_key(user.name)}")
-        return self.digest(last) if last and client.accepts(user.name, last) else OTHER
+        """A digest of the password that works, of the wanted one and earlier ones."""
+        earlier = self.previous(f"{cluster.address}/{user_key(user.name)}")
+        for password in dict.fromkeys((user.password, *earlier)):
+            if client.accepts(user.name, password):
+                return self.digest(password)
+        return OTHER
 
     def _prefixes_seen(
         self, root: EtcdClient, access: EtcdAccess

@@ -12,8 +12,8 @@ from pgstead.clusters.groups import ROOT, EtcdCluster
 from pgstead.errors import ClientError
 from pgstead.membership import EtcdMember
 
-Previous = Callable[[str], str | None]
-"""The password that was applied last, by `<resource address>/<attribute key>`."""
+Previous = Callable[[str], tuple[str, ...]]
+"""Passwords that servers may still have, newest first, by `<resource address>/<attribute key>`."""
 
 
 def peer_url(member: EtcdMember) -> str:
@@ -78,20 +78,20 @@ def _place(member: Member) -> tuple[str, int] | None:
 
 
 def as_root(cluster: EtcdCluster, previous: Previous) -> EtcdClient:
-    """A client as root, with whichever of root's passwords works: the wanted or the last one.
+    """A client as root, with whichever of root's passwords works: the wanted or an earlier one.
 
     Raises `ClientError` with a hint if neither does.
     """
     client = cluster.client()
     if client.user is None or client.password is None:
         return client
-    last = previous(f"{cluster.address}/{user_key(ROOT)}")
-    for password in dict.fromkeys((client.password, last)):
+    earlier = previous(f"{cluster.address}/{user_key(ROOT)}")
+    for password in dict.fromkeys((client.password, *earlier)):
         tried = cluster.client(root_password=password)
-        if password and _usable(tried, password):
+        if _usable(tried, password):
             return tried
     raise ClientError(
-        f"etcd cluster {cluster.name} refuses root's password, the one applied last as well",
+        f"etcd cluster {cluster.name} refuses root's password, earlier ones as well",
         hint="set it back with `etcdctl user passwd root`, then run the command again",
     )
 

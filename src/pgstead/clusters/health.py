@@ -56,3 +56,15 @@ def _patroni(scope: PatroniScope, without: str) -> str:
     member = scope.members.get(without)
     trouble = view.trouble(but=member.name if member else "")
     return f"{scope.address}: {trouble}" if trouble else ""
+
+
+def leaders(machines: Iterable[Machine]) -> frozenset[str]:
+    """The addresses of machines whose Patroni leads: disturbed last, they move only once."""
+    found = set()
+    for scope in group(machines).patroni.values():
+        asked = patroni_view.ask(scope)
+        leader = asked[0].leader if asked else None
+        machine = scope.machine_of(leader.name) if leader else None
+        if machine:
+            found.add(f"machine.{machine}")
+    return frozenset(found)

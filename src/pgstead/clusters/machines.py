@@ -20,8 +20,9 @@ KIND = "machine"
 PREFIX = "machine."
 
 
-def never(_: str) -> None:
+def never(_: str) -> tuple[str, ...]:
     """A `previous` that knows of no password."""
+    return ()
 
 
 class MachineProvider:

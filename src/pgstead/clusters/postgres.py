@@ -112,9 +112,9 @@ class PostgresProvider:
         return Present(values | {k: v for found in by_server.values() for k, v in found.items()})
 
     def _content(self, target: Target, primary: str) -> dict[str, Value | Unknown]:
-        last = partial(self._last, target)
+        earlier = partial(self._earlier, target)
         with self._connect(target, primary) as server:
-            return dict(content.seen(server, target.access, self.digest, last))
+            return dict(content.seen(server, target.access, self.digest, earlier))
 
     def _by_hand(self, target: Target, machine: str) -> dict[str, Value | Unknown]:
         """A server that does not answer is the plan of its machine, not of its settings."""
@@ -172,17 +172,16 @@ class PostgresProvider:
         service = self.machines[machine].software.services[0].name
         self.platform.restart(machine, service)
 
-    def _last(self, target: Target, role: str) -> str | None:
+    def _earlier(self, target: Target, role: str) -> tuple[str, ...]:
         return self.previous(f"{target.address}/{content.password_key(role)}")
 
     def _connect(self, target: Target, machine: str) -> AbstractContextManager[PostgresClient]:
-        """As superuser, with the wanted password or the one applied last."""
+        """As superuser, with the wanted password or an earlier one."""
         login = partial(_login, target, machine)
         role = target.access.superuser
-        last = self._last(target, role.name)
-        if last is None or last == role.password or _accepted(login(role.password)):
-            return connect(login(role.password))
-        return connect(login(last))
+        *others, last = dict.fromkeys((role.password, *self._earlier(target, role.name)))
+        works = next((each for each in others if _accepted(login(each))), last)
+        return connect(login(works))
 
 
 def _login(target: Target, machine: str, password: str) -> Login:

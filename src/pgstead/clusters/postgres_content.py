@@ -76,9 +76,9 @@ def seen(
     server: PostgresClient,
     access: PostgresAccess,
     digest: Digest,
-    last: Callable[[str], str | None],
+    earlier: Callable[[str], tuple[str, ...]],
 ) -> Iterator[tuple[str, Value]]:
-    """The attributes' values as the server has them; `last` gives a role's former password.
+    """The attributes' values as the server has them; `earlier` gives a role's former passwords.
 
     A password is told from its verifier, so that nobody needs to log in with it.
     """
@@ -87,9 +87,9 @@ def seen(
         there = roles.get(role.name)
         if there is None:
             continue
-        known = {"wanted": role.password, "last": last(role.name)}
+        known = {each: each for each in (role.password, *earlier(role.name))}
         which = matching(there.verifier, known)
-        yield password_key(role.name), digest(known[which] or "") if which else OTHER
+        yield password_key(role.name), digest(which) if which else OTHER
         if not role.managed_by_patroni:
             yield f"rights:{role.name}", _rights(there)
     for database in access.databases:

@@ -16,6 +16,7 @@ from pgstead.engine.plan import Action, Change, Phase, Plan
 from pgstead.engine.resource import Present, Provider, Recorded, Resource, Step, Steps, Unknown
 from pgstead.errors import Interrupted, NotReady, PgsteadError, Refused
 from pgstead.machine import OnChange
+from pgstead.waiting import interruption
 
 WORKERS = 16
 """Changes made side by side: most of their time is waiting for servers."""
@@ -49,6 +50,9 @@ class Progress(Protocol):
     def change_ended(self, change: Change, error: PgsteadError | None) -> None:
         """A change is done, or failed."""
 
+    def stopping(self) -> None:
+        """The user wants the work to stop; what runs ends its step first."""
+
 
 @dataclass
 class Run:
@@ -71,11 +75,20 @@ def apply(plan: Plan, run: Run) -> None:
     """
     if plan.refused:
         raise refusal(plan)
-    with ThreadPoolExecutor(WORKERS, thread_name_prefix="apply") as pool:
-        for phase, changes in plan.phases():
-            _phase(phase, changes, run, pool)
+    try:
+        with ThreadPoolExecutor(WORKERS, thread_name_prefix="apply") as pool:
+            _phases(plan, run, pool)
+    finally:
+        interruption.clear()
+    refresh(plan, run.journal)
+
+
+def refresh(plan: Plan, journal: Journal) -> None:
+    """Keep what is not compared but needed to remove a resource: its order and its place."""
     for change in plan.changes:
-        _refresh(change, run.journal)
+        known, resource = change.recorded, change.resource
+        if change.action is Action.NONE and resource and known != _ready(resource):
+            journal.record(_ready(resource))
 
 
 def refusal(plan: Plan) -> Refused:
@@ -88,25 +101,33 @@ def refusal(plan: Plan) -> Refused:
     )
 
 
+def _phases(plan: Plan, run: Run, pool: ThreadPoolExecutor) -> None:
+    """On Ctrl-C no step begins any more, and every wait within one ends."""
+    try:
+        for phase, changes in plan.phases():
+            _phase(phase, changes, run, pool)
+    except KeyboardInterrupt:
+        run.stop.set()
+        interruption.set()
+        run.progress.stopping()
+        raise _interrupted() from None
+
+
 def _phase(phase: Phase, changes: tuple[Change, ...], run: Run, pool: ThreadPoolExecutor) -> None:
     order = TopologicalSorter(_waits(phase, changes))
     order.prepare()
     by_address = {change.address: change for change in changes}
     futures: dict[Future[None], str] = {}
     errors: list[PgsteadError] = []
-    try:
-        while order.is_active() and (futures or not errors):
-            if not errors:
-                for address in order.get_ready():
-                    futures[pool.submit(_change, by_address[address], run)] = address
-            done, _ = wait(futures, return_when=FIRST_COMPLETED)
-            for future in done:
-                address = futures.pop(future)
-                _collect(future, errors, run)
-                order.done(address)
-    except KeyboardInterrupt:
-        run.stop.set()
-        raise _interrupted() from None
+    while order.is_active() and (futures or not errors):
+        if not errors:
+            for address in order.get_ready():
+                futures[pool.submit(_change, by_address[address], run)] = address
+        done, _ = wait(futures, return_when=FIRST_COMPLETED)
+        for future in done:
+            address = futures.pop(future)
+            _collect(future, errors, run)
+            order.done(address)
     if errors:
         raise _first(errors)
 
@@ -182,21 +203,36 @@ def _carry_out(change: Change, run: Run) -> None:
     return run.journal.record(_ready(change.resource))
 
 
+STATUS = {
+    Action.CREATE: "creating",
+    Action.UPDATE: "updating",
+    Action.REPLACE: "replacing",
+    Action.DELETE: "deleting",
+}
+"""What the state says of a resource while its change is under way."""
+
+
 def _before(change: Change, journal: Journal) -> None:
-    status = {Action.UPDATE: "updating", Action.DELETE: "deleting"}.get(change.action, "creating")
+    """Record that a change begins.
+
+    Nothing is known any more of the values that it is about: whether old or new ones are
+    in effect shows at its end alone.
+    """
+    status = STATUS[change.action]
     if change.resource is None:
         assert change.recorded is not None  # noqa: S101 - one of the two is always there
         journal.record(replace(change.recorded, status=status))
         return
-    values = change.recorded.values if change.recorded else {}
+    known = change.recorded.values if change.recorded else {}
+    values = {**known, **dict.fromkeys(_uncertain(change.resource, change))}
     journal.record(replace(_ready(change.resource), status=status, values=values))
 
 
-def _refresh(change: Change, journal: Journal) -> None:
-    """Keep what is not compared but needed to remove a resource: its order and its place."""
-    known, resource = change.recorded, change.resource
-    if change.action is Action.NONE and resource and known != _ready(resource):
-        journal.record(_ready(resource))
+def _uncertain(resource: Resource, change: Change) -> list[str]:
+    """The keys under change, but for those that only ever are put back to what is known."""
+    attributes = resource.attributes
+    refuse = {key for key in attributes if attributes[key].on_change is OnChange.REFUSE}
+    return [key for key in change.changed if key not in refuse]
 
 
 def _ready(resource: Resource) -> Recorded:
@@ -232,8 +268,8 @@ def _step(change: Change, step: Step, run: Run) -> None:
     number = run.journal.step_started(change.address, step.title)
     try:
         step.run()
-    except PgsteadError as error:
-        run.journal.step_ended(number, error.message)
+    except Exception as error:
+        run.journal.step_ended(number, str(error) or type(error).__name__)
         raise
     run.journal.step_ended(number)
 

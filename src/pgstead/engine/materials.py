@@ -32,6 +32,7 @@ PASSWORD_BYTES = 24
 
 _DIGEST_KEY = "digest-key"
 _SECRET_FIELDS = ("password", "key")
+_TRIED = "tried"
 
 Row = dict[str, Any]
 
@@ -141,11 +142,32 @@ class StoredMaterials:
 
     # -- passwords that servers have
 
-    def applied_password(self, name: str) -> str | None:
-        """The password that a server was last given; None before the first time."""
+    def server_passwords(self, name: str) -> tuple[str, ...]:
+        """What a server may have: what it was to be given since, newest first, and what it had."""
         with self._guard:
-            row = self._rows.get(f"applied/{name}")
-            return str(row["password"]) if row else None
+            row = self._rows.get(f"applied/{name}", {})
+            known = [*reversed(row.get(_TRIED, ())), row.get("password")]
+            return tuple(dict.fromkeys(password for password in known if password is not None))
+
+    def mark_tried(self, passwords: Mapping[str, str]) -> None:
+        """Remember that servers are about to be given these; written at once.
+
+        Whatever interrupts the work, and however often they change meanwhile, the one that
+        a server has is known.
+        """
+        with self._guard:
+            changed = {
+                f"applied/{name}": self._with_tried(f"applied/{name}", password)
+                for name, password in passwords.items()
+                if password not in self.server_passwords(name)
+            }
+            if changed:
+                self._store.save({name: _to_bytes(row) for name, row in changed.items()})
+            self._rows.update(changed)
+
+    def _with_tried(self, name: str, password: str) -> Row:
+        row = self._rows.get(name, {})
+        return {**row, _TRIED: [*row.get(_TRIED, ()), password]}
 
     def mark_applied(self, passwords: Mapping[str, str]) -> None:
         """Remember that the servers have these passwords, and no others; written at once."""
@@ -179,6 +201,7 @@ class StoredMaterials:
             values |= {
                 row[key] for row in self._rows.values() for key in _SECRET_FIELDS if key in row
             }
+            values |= {each for row in self._rows.values() for each in row.get(_TRIED, ())}
             values |= {each.key for each in self._authorities.values() if each.key}
         lines = {line for value in values if "\n" in value for line in value.splitlines()}
         return {each for each in values | lines if each and not each.startswith("-----")}

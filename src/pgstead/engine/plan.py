@@ -222,10 +222,29 @@ def _judge(
         return _going(address, recorded, observed)
     if observed is None:
         return _absent(resource, recorded, settled=settled, allowed=address in recreate)
-    if recorded and recorded.status in ("creating", "deleting"):
-        reason = f"was interrupted while {recorded.status}: resumed"
-        return Change(address, Action.CREATE, (reason,), (), resource, recorded, exclusive=settled)
+    if recorded is None or recorded.status in ("creating", "deleting"):
+        return _half_made(resource, recorded, settled=settled)
+    if recorded.status == "replacing":
+        reasons = ("was interrupted while it was replaced: resumed",)
+        return Change(address, Action.REPLACE, reasons, (), resource, recorded, exclusive=True)
     return _present(resource, recorded, observed)
+
+
+def _half_made(resource: Resource, recorded: Recorded | None, *, settled: bool) -> Change:
+    """What is there may be anything until all of its steps were done once.
+
+    A cluster's own resource can be seen as soon as its members run, made or not.
+    """
+    was = f"was interrupted while {recorded.status}" if recorded else "was never completed"
+    return Change(
+        resource.address,
+        Action.CREATE,
+        (f"{was}: resumed",),
+        (),
+        resource,
+        recorded,
+        exclusive=settled,
+    )
 
 
 def _going(address: str, recorded: Recorded | None, observed: Observed) -> Change:
@@ -240,7 +259,7 @@ def _absent(
 ) -> Change:
     if recorded is None:
         reasons: tuple[str, ...] = ()
-    elif recorded.status == "creating":
+    elif recorded.status in ("creating", "replacing"):
         reasons = ("was interrupted before it was there: made now",)
     elif resource.only_copy and not allowed:
         reason = "was made and is gone, and with it the only copy of its data"
@@ -309,7 +328,7 @@ def _differences(
         if attribute.on_change is OnChange.CREATE_ONLY or isinstance(seen, Unknown):
             continue
         # A value may be in place without being in effect, if the work was interrupted
-        # between the two: the state still has the old one then.
+        # between the two: the state has none for it then (`engine.apply`).
         pending = interrupted and before.get(key) != attribute.value
         if seen != attribute.value or pending:
             drift = before.get(key) == attribute.value

@@ -54,8 +54,9 @@ class Resource:
 class Recorded:
     """What the state says was made.
 
-    `status` is `creating`, `ready`, `updating` or `deleting`: anything but `ready` is the
-    trace of interrupted work.
+    `status` is `creating`, `ready`, `updating`, `replacing` or `deleting`: anything but
+    `ready` is the trace of interrupted work. The values that an update is about are None
+    until it has ended.
     """
 
     address: str

@@ -37,7 +37,7 @@ def providers(session: Session) -> Mapping[str, Provider]:
     if (fake := _fake(platform)) is not None:
         return fake
     machines, recorded = session.machines, session.state.recorded()
-    groups, previous = group(machines), session.materials.applied_password
+    groups, previous = group(machines), session.materials.server_passwords
     return {
         "machine": MachineProvider(
             platform, machines, digest, recorded=recorded, previous=previous

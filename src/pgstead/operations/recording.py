@@ -49,5 +49,8 @@ def run_recorded(
     except PgsteadError as error:
         session.state.end_apply(number, "failed", redact(error.message))
         raise
+    except Exception as error:
+        session.state.end_apply(number, "failed", redact(f"{type(error).__name__}: {error}"))
+        raise
     session.state.end_apply(number, "done", f"{len(changed)} resources changed")
     return changed

@@ -7,8 +7,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 from pgstead.clusters import lowering
-from pgstead.engine.apply import Run, apply, refusal
-from pgstead.engine.plan import Action, Plan
+from pgstead.engine.apply import Run, apply, refresh, refusal
+from pgstead.engine.plan import Action, Change, Plan
 from pgstead.errors import NotReady
 from pgstead.operations import plan as planning
 from pgstead.operations.asking import Asking
@@ -45,7 +45,10 @@ def _carried_out(session: Session, made: Plan, asking: Asking, began: float) -> 
     """Apply, round by round, and wait for the first write where there is one to wait for."""
     session.materials.save()
     if not made.pending and not made.unknown:
+        refresh(made, session.state)
+        _settled(session)
         return _result(session, made, ())
+    session.materials.mark_tried(lowering.passwords(session.machines))
     first = _first_write(session, made, began)
     try:
         changed = run_recorded(
@@ -80,16 +83,17 @@ def _rounds(
             made = planning.make(session)
             if not made.pending:
                 break
-    if made.unknown:
-        raise _unseen(made)
+    left = (*made.unknown, *made.pending)
+    if left:
+        raise _unfinished(left)
     return tuple(changed)
 
 
-def _unseen(made: Plan) -> NotReady:
-    lines = [f"{change.address}: {'; '.join(change.reasons)}" for change in made.unknown]
+def _unfinished(left: Collection[Change]) -> NotReady:
+    lines = [f"{change.address}: {'; '.join(change.reasons)}" for change in left]
     return NotReady(
         "could not be seen, so nothing was done about it:\n  " + "\n  ".join(lines),
-        hint="`pgstead status` shows what answers",
+        hint="`pgstead status` shows what answers; a rerun goes on from here",
     )
 
 

@@ -62,6 +62,9 @@ class Watcher:
 
     def change_ended(self, change: Change, error: PgsteadError | None) -> None: ...
 
+    def stopping(self) -> None:
+        self.order.append("stopping")
+
 
 def targets(
     desired: Collection[Resource], journal: Journal

@@ -135,15 +135,28 @@ def test_passwords(store: Memory) -> None:
 
 def test_a_changed_password_is_rotated_with_the_old_one(store: Memory) -> None:
     first = opened(store, passwords={"app": "old"})
-    assert first.applied_password("app") is None
+    assert first.server_passwords("app") == ()
     first.mark_applied({"app": "old"})
     assert store.saves == [{"applied/app"}]
     second = opened(store, passwords={"app": "new"})
-    assert (second.applied_password("app"), second.password("app")) == ("old", "new")
+    assert (second.server_passwords("app"), second.password("app")) == (("old",), "new")
     second.mark_applied({"app": "new"})
     second.mark_applied({"app": "new"})
     assert len(store.saves) == 2
-    assert opened(store).applied_password("app") == "new"
+    assert opened(store).server_passwords("app") == ("new",)
+
+
+def test_every_password_that_a_server_may_have_is_known_until_one_is_applied(
+    store: Memory,
+) -> None:
+    opened(store).mark_applied({"app": "one"})
+    for tried in ("two", "three", "two"):
+        opened(store).mark_tried({"app": tried})
+    materials = opened(store)
+    assert materials.server_passwords("app") == ("three", "two", "one")
+    assert {"one", "two", "three"} <= materials.secrets()
+    materials.mark_applied({"app": "three"})
+    assert opened(store).server_passwords("app") == ("three",)
 
 
 def test_addresses_are_reserved_in_one_go(store: Memory) -> None:

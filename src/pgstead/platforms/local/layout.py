@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -44,7 +45,6 @@ class Layout:
 
     def write_all(self, bindings: Mapping[str, str]) -> None:
         """Write everything; `bindings` replace bootstrap-only values."""
-        make_root(self.places)
         with self.places.account.acting():
             self._base()
             for directory in self.machine.software.directories:
@@ -82,7 +82,7 @@ class Layout:
 
     def noted(self) -> Card | None:
         """The card in the machine's folder."""
-        with self.places.account.acting():
+        with self.places.account.acting(), explained(self.here.card):
             return read_card(self.here)
 
     def set_up(self, command: Command) -> None:
@@ -134,10 +134,13 @@ class Layout:
             write_file(self.here.script(service.name), text)
 
 
+_making_root = threading.Lock()
+
+
 def make_root(places: Places) -> None:
     """Make the stack's folder, which belongs to the servers' user."""
     root, account = places.root, places.account
-    with explained(root):
+    with _making_root, explained(root):
         root.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         root.mkdir(mode=0o700, exist_ok=True)
         if account.switch and root.stat().st_uid != account.uid:
@@ -157,7 +160,8 @@ def make_runtime(places: Places, here: MachinePlaces) -> None:
 def keep_data(places: Places, machine: str, data: Collection[str]) -> Path | None:
     """Move a machine's data folders aside; where to, or None if none of them holds anything."""
     here = places.machine(machine)
-    full = [path for path in data if _holds_anything(here.of(path))]
+    with explained(here.folder):
+        full = [path for path in data if _holds_anything(here.of(path))]
     if not full:
         return None
     aside = _unused(places.kept, machine)

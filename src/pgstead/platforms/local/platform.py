@@ -20,7 +20,7 @@ from pgstead.platforms.local.account import Account, service_account
 from pgstead.platforms.local.binaries import Binaries
 from pgstead.platforms.local.boot import BootUnit
 from pgstead.platforms.local.card import Card, card_of_running, read_card
-from pgstead.platforms.local.files import remove_tree, write_file
+from pgstead.platforms.local.files import explained, remove_tree, write_file
 from pgstead.platforms.local.observe import Observation
 from pgstead.platforms.local.places import Places, cache_folder, stack_places
 from pgstead.platforms.local.script import environment
@@ -237,13 +237,15 @@ class LocalPlatform:
         return layout.Layout(self.places, self._stack_id, machine)
 
     def _card(self, machine: str) -> Card:
-        with self.account.acting():
-            return card_of_running(self.places.machine(machine), machine)
+        here = self.places.machine(machine)
+        with self.account.acting(), explained(here.card):
+            return card_of_running(here, machine)
 
     def _known_card(self, machine: str) -> Card:
         """The machine's card; where its folder is gone, one that knows nothing but its name."""
-        with self.account.acting():
-            return read_card(self.places.machine(machine)) or Card(machine, "")
+        here = self.places.machine(machine)
+        with self.account.acting(), explained(here.card):
+            return read_card(here) or Card(machine, "")
 
     def _running(self, resource: Resource) -> dict[str, str]:
         """Of each service that should be or was, whether it runs."""
@@ -255,7 +257,7 @@ class LocalPlatform:
             if not self._settings.start_at_boot:
                 self.boot_unit.disable()
                 return
-            with self.account.acting():
+            with self.account.acting(), explained(self.places.machines):
                 names = sorted(path.name for path in self.places.machines.iterdir())
             self.boot_unit.note_folders(names)
             self.boot_unit.enable()

@@ -59,7 +59,10 @@ class Services:
         return self.places.machine(self.card.machine)
 
     def start_all(self, names: Iterable[str] | None = None) -> None:
-        """Start the services, all or those named; does not wait until they are ready."""
+        """Start the services, all or those named; does not wait until they are ready.
+
+        One that an earlier supervisor left behind is ended: the new one waits for its lock.
+        """
         self._prepare()
         # Written down before the supervisor starts: it would start them at one instant.
         if not self.supervisor.answers():
@@ -70,6 +73,7 @@ class Services:
             if names is None or service.name in names:
                 self.stagger.wait(service.name, service.stagger)
                 self.supervisor.start(self._program(service))
+                self._end_orphans(service)
 
     def wait_ready(self, names: Iterable[str] | None = None) -> None:
         """Wait until the services serve.
@@ -93,22 +97,6 @@ class Services:
         service = self.card.service(name)
         self.stop_one(service)
         self.start_all([name])
-        self._wait_ready(service)
-
-    def take_over(self, name: str) -> None:
-        """End a service that runs outside its supervisor and have the supervisor's own run.
-
-        The supervisor's waits for the lock already, so that the gap is short. What the next
-        instance adopts is not ended: Patroni alone is killed, and PostgreSQL stays.
-        """
-        service = self.card.service(name)
-        self.start_all([name])
-        supervised = self._pid(service)
-        orphans = [one for one in self._mains(service) if one.pid != supervised]
-        if name in ADOPTED:
-            self._kill(orphans)
-        else:
-            self._end(orphans, service)
         self._wait_ready(service)
 
     def stop_one(self, service: ServiceCard) -> None:
@@ -166,6 +154,20 @@ class Services:
             processes.send(process, signal.SIGKILL)
         return None if remaining else True
 
+    def _end_orphans(self, service: ServiceCard) -> None:
+        """End what runs outside the supervisor, whose own waits already: the gap is short.
+
+        What the next instance adopts is not ended: Patroni alone is killed, PostgreSQL stays.
+        """
+        parent = self.supervisor.pid()
+        if parent is None:  # it was killed this very moment: nobody's child is an orphan for sure
+            return
+        orphans = [one for one in self._mains(service) if one.parent != parent]
+        if service.name in ADOPTED:
+            self._kill(orphans)
+        elif orphans:
+            self._end(orphans, service)
+
     def _prepare(self) -> None:
         """Make what a restart of the system took away, and the folders of locks and logs."""
         with self.places.account.acting():
@@ -178,10 +180,6 @@ class Services:
 
     def _program(self, service: ServiceCard) -> str:
         return program_name(service.name, self.card.machine)
-
-    def _pid(self, service: ServiceCard) -> int:
-        found = self.supervisor.programs().get(self._program(service))
-        return found.pid if found else 0
 
     def _mains(self, service: ServiceCard) -> list[Process]:
         """The service's main process, and one that an earlier supervisor left, if there is one."""
@@ -206,19 +204,15 @@ class Services:
             raise self._death(service, program)
         if program.state not in UP:
             return None
-        main = processes.find(program.pid)
-        if main is None or not self._is_server(main, service):
+        inodes = sockets.on(self.card.address, service.port) if service.port else frozenset()
+        if service.port and not inodes:
             return None
-        if service.port is None:
-            return True
-        inodes = sockets.on(self.card.address, service.port)
-        return True if inodes and processes.holds_socket(self.mine(), inodes) else None
-
-    def _is_server(self, process: Process, service: ServiceCard) -> bool:
-        """Whether it has become the server: what starts it goes by another name."""
-        if process.name not in processes.BEFORE_THE_SERVER:
-            return True
-        return process.pid in [one.pid for one in self._mains(service)]
+        mine = self.mine()
+        # Before it holds its lock it is not the server yet, but what starts it.
+        main = processes.holders(self.here.lock(service.name), mine)
+        if program.pid not in [one.pid for one in main]:
+            return None
+        return True if not service.port or processes.holds_socket(mine, inodes) else None
 
     def _death(self, service: ServiceCard, program: Program | None) -> PlatformError:
         name = f"{service.name} on {self.card.machine}"

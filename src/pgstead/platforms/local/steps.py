@@ -11,11 +11,11 @@ from pgstead.errors import CommandFailed
 from pgstead.machine import Command, OnChange
 from pgstead.platforms.local import processes
 from pgstead.platforms.local.card import Card, card_of
-from pgstead.platforms.local.files import tail_of
-from pgstead.platforms.local.layout import SETUP, Layout, keep_data, remove_machine
+from pgstead.platforms.local.files import explained, tail_of
+from pgstead.platforms.local.layout import SETUP, Layout, keep_data, make_root, remove_machine
 from pgstead.platforms.local.places import Places
 from pgstead.platforms.local.services import Services
-from pgstead.platforms.software import Actions, actions
+from pgstead.platforms.software import STOPPED, UNSUPERVISED, Actions, actions
 
 ServicesOf = Callable[[Card], Services]
 
@@ -26,6 +26,7 @@ def create(layout: Layout, services_of: ServicesOf, bindings: Mapping[str, str])
     services = services_of(card_of(machine))
 
     def lay_down() -> None:
+        make_root(layout.places)
         if layout.noted() is None:
             # Nothing of it is known: what still runs in its name lost its folder.
             services.cut_off()
@@ -49,7 +50,7 @@ def update(
     `running` tells of each service whether it is `running`, `stopped` or `unsupervised`.
     """
     machine = layout.machine
-    stopped = frozenset(name for name, state in running.items() if state == "stopped")
+    stopped = frozenset(name for name, state in running.items() if state == STOPPED)
     todo = actions(machine.software, changed, stopped)
     services = services_of(card_of(machine))
     if todo.push or todo.remove or _commands(changed):
@@ -61,10 +62,10 @@ def update(
     for name in todo.reload:
         yield Step(f"reload {name}", partial(services.reload, name))
     for name in todo.restart:
-        outside = running.get(name) == "unsupervised"
-        act = services.take_over if outside else services.restart
-        title = f"take over {name}" if outside else f"restart {name}"
-        yield Step(title, partial(act, name))
+        if running.get(name) == UNSUPERVISED:
+            yield Step(f"take over {name}", partial(_bring_up, services, (name,)))
+        else:
+            yield Step(f"restart {name}", partial(services.restart, name))
     yield Step(f"note what {machine.name} is now", layout.note)
 
 
@@ -112,7 +113,7 @@ def _is_stale(layout: Layout, services: Services, name: str) -> bool:
         layout.here.of(one.path) for one in layout.machine.software.files if one.service == name
     ]
     paths.append(layout.here.script(name))
-    with layout.places.account.acting():
+    with layout.places.account.acting(), explained(layout.here.folder):
         written = max(path.stat().st_mtime for path in paths)
     mains = services.mains(name)
     return any(processes.started_at(one) < written for one in mains)
