@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
 
 from pgstead.clients.etcd import EtcdClient
 from pgstead.clients.patroni import PatroniClient
@@ -19,8 +18,6 @@ from pgstead.membership import (
 
 ROOT = "root"
 """etcd's administrator; the name is fixed by etcd."""
-
-M = TypeVar("M", EtcdMember, PatroniMember)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,20 +108,20 @@ def api(member: PatroniMember) -> PatroniClient:
 def group(machines: Iterable[Machine]) -> Groups:
     """Sort machines into their clusters, in the machines' order."""
     by_name = {machine.name: machine for machine in machines}
-    members = {name: machine.membership for name, machine in by_name.items()}
-    etcd = {k: m for k, m in members.items() if isinstance(m, EtcdMember)}
-    patroni = {k: m for k, m in members.items() if isinstance(m, PatroniMember)}
+    etcd: dict[str, dict[str, EtcdMember]] = {}
+    patroni: dict[str, dict[str, PatroniMember]] = {}
+    standalone: dict[str, StandaloneServer] = {}
+    for name, machine in by_name.items():
+        member = machine.membership
+        if isinstance(member, EtcdMember):
+            etcd.setdefault(member.cluster, {})[name] = member
+        elif isinstance(member, PatroniMember):
+            patroni.setdefault(member.scope, {})[name] = member
+        elif isinstance(member, StandaloneServer):
+            standalone[name] = member
     return Groups(
-        {n: EtcdCluster(n, _where(etcd, "cluster", n)) for n in _names(etcd, "cluster")},
-        {n: PatroniScope(n, _where(patroni, "scope", n)) for n in _names(patroni, "scope")},
-        {k: m for k, m in members.items() if isinstance(m, StandaloneServer)},
+        {name: EtcdCluster(name, members) for name, members in etcd.items()},
+        {name: PatroniScope(name, members) for name, members in patroni.items()},
+        standalone,
         by_name,
     )
-
-
-def _names(members: Mapping[str, M], key: str) -> list[str]:
-    return list(dict.fromkeys(str(getattr(member, key)) for member in members.values()))
-
-
-def _where(members: Mapping[str, M], key: str, value: str) -> dict[str, M]:
-    return {name: member for name, member in members.items() if getattr(member, key) == value}

@@ -80,15 +80,15 @@ def apply(plan: Plan, run: Run) -> None:
             _phases(plan, run, pool)
     finally:
         interruption.clear()
-    refresh(plan, run.journal)
+    refresh(plan, run.journal.record)
 
 
-def refresh(plan: Plan, journal: Journal) -> None:
+def refresh(plan: Plan, record: Callable[[Recorded], None]) -> None:
     """Keep what is not compared but needed to remove a resource: its order and its place."""
     for change in plan.changes:
         known, resource = change.recorded, change.resource
         if change.action is Action.NONE and resource and known != _ready(resource):
-            journal.record(_ready(resource))
+            record(_ready(resource))
 
 
 def refusal(plan: Plan) -> Refused:

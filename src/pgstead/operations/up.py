@@ -45,7 +45,7 @@ def _carried_out(session: Session, made: Plan, asking: Asking, began: float) -> 
     """Apply, round by round, and wait for the first write where there is one to wait for."""
     session.materials.save()
     if not made.pending and not made.unknown:
-        refresh(made, session.state)
+        refresh(made, session.state.record)
         _settled(session)
         return _result(session, made, ())
     session.materials.mark_tried(lowering.passwords(session.machines))

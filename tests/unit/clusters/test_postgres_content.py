@@ -66,7 +66,7 @@ class Server:
 
 
 def seen(server: Any, last: str | None = None) -> dict[str, Any]:
-    return dict(content.seen(server, ACCESS, str.upper, lambda _: last))
+    return dict(content.seen(server, ACCESS, str.upper, lambda _: (last,) if last else ()))
 
 
 WANTED = {

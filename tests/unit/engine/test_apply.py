@@ -66,9 +66,7 @@ class Watcher:
         self.order.append("stopping")
 
 
-def targets(
-    desired: Collection[Resource], journal: Journal
-) -> dict[str, Resource | Recorded]:
+def targets(desired: Collection[Resource], journal: Journal) -> dict[str, Resource | Recorded]:
     return {**journal.known, **{resource.address: resource for resource in desired}}
 
 
