@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -363,13 +364,15 @@ def test_a_server_that_dies_while_starting_is_told_of_with_its_last_words(ground
 def test_a_port_that_is_taken_is_told_of_with_who_took_it(ground: Ground) -> None:
     machine = ground.machine()
     with socket.create_server((machine.address, PORT)):
-        assert "pytest" in (ground.platform.taken(machine.address, [PORT]) or "") or os.getpid()
+        words = f"{machine.address}:{PORT} is taken by .*process {os.getpid()}"
+        assert re.fullmatch(f"{words}.", ground.platform.occupied(ground.addresses)["one"])
         with pytest.raises(PlatformError, match=f"taken by .*process {os.getpid()}"):
             ground.create(machine)
         assert ground.platform.allocate(["one"], {})["one"] != machine.address
     resource = ground.lower(machine)
     finish(ground.platform.create(resource, {}))
     assert ground.differences(resource) == {}
+    assert ground.platform.occupied(ground.addresses) == {}
 
 
 def test_a_server_that_never_listens_is_waited_for_up_to_its_deadline(ground: Ground) -> None:

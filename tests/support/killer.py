@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -81,12 +82,15 @@ def command(words: list[str]) -> int:
     return 0
 
 
-def run_to_the_end(points: Path, words: list[str]) -> int:
-    """Run until the command is not killed any more; its exit code."""
-    for _ in range(MOST_RUNS):
+def run_to_the_end(points: Path, words: list[str]) -> tuple[int, list[float]]:
+    """Run until the command is not killed any more; its exit code, and seconds by run."""
+    seconds: list[float] = []
+    while len(seconds) < MOST_RUNS:
+        began = time.monotonic()
         code = run_once(points, words)
+        seconds.append(round(time.monotonic() - began, 2))
         if code != -signal.SIGKILL:
-            return code
+            return code, seconds
     raise AssertionError(NO_POINT_LEFT)
 
 
@@ -100,6 +104,6 @@ if __name__ == "__main__":
 
     with TemporaryDirectory() as folder:
         file = Path(folder) / "points"
-        ended = run_to_the_end(file, sys.argv[1:])
+        ended, seconds = run_to_the_end(file, sys.argv[1:])
         killed = file.read_text().splitlines() if file.exists() else []
-    json.dump({"killed": killed, "code": ended}, sys.stdout)
+    json.dump({"killed": killed, "code": ended, "seconds": seconds}, sys.stdout)

@@ -101,7 +101,7 @@ def destroy(
     from pgstead.operations.destroy import destroy as run  # noqa: PLC0415
 
     def accept(made: Plan) -> bool:
-        plan_view.show(made, err())
+        plan_view.show_removal(made, err(), delete_data=delete_data)
         fate = "and its data deleted for good" if delete_data else "its data kept"
         return not made.pending or confirm(f"Remove all of this, {fate}?", yes=yes)
 

@@ -27,10 +27,16 @@ def guarded(call: Callable[[], object]) -> int:
     except (click.exceptions.Exit, click.ClickException) as error:
         return _click(error)
     except (click.Abort, KeyboardInterrupt) as error:
-        return _tell(error, "stopped", "run the same command again to go on", INTERRUPTED)
+        return _stopped(error)
     except Exception as error:  # noqa: BLE001 - no traceback ever reaches a user
         return _unexpected(error)
+    if result == INTERRUPTED:  # what typer makes of Ctrl-C
+        return _stopped(None)
     return result if isinstance(result, int) else 0
+
+
+def _stopped(error: BaseException | None) -> int:
+    return _tell(error, "stopped", "run the same command again to go on", INTERRUPTED)
 
 
 def _message(error: PgsteadError) -> str:

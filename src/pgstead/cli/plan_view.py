@@ -30,6 +30,15 @@ EFFECTS = {
 }
 
 
+RUNS = {
+    "stopped": "does not run: started",
+    "unsupervised": "is taken over by its supervisor",
+}
+"""By what a service's state is, what is done about it."""
+
+STARTED = "started, nobody is disturbed"
+
+
 def show(plan: Plan, console: Console) -> None:
     """Every change with its reasons, then a line that counts them."""
     for change in plan.changes:
@@ -38,11 +47,25 @@ def show(plan: Plan, console: Console) -> None:
     console.print(Text(plan.summary, style="bold"))
 
 
+def show_removal(plan: Plan, console: Console, *, delete_data: bool) -> None:
+    """What goes, and what becomes of its data."""
+    fate = "its data deleted for good" if delete_data else "its data kept"
+    for change in plan.pending:
+        sign, style = SIGNS[change.action]
+        line = Text.assemble((f"{sign} ", style), (change.address, "bold"))
+        if change.recorded and change.recorded.holds_data:
+            line.append(f" ({fate})", style="dim")
+        console.print(line)
+    count = len(plan.pending)
+    console.print(Text(f"{count} to remove." if count else "Nothing to remove.", style="bold"))
+
+
 def _change(change: Change, console: Console) -> None:
     sign, style = SIGNS[change.action]
     line = Text.assemble((f"{sign} ", style), (change.address, "bold"), " ", f"{change.action}")
     if change.action is Action.UPDATE and change.effect in EFFECTS:
-        line.append(f" ({EFFECTS[change.effect]})", style="dim")
+        effect = STARTED if _only_starts(change) else EFFECTS[change.effect]
+        line.append(f" ({effect})", style="dim")
     console.print(line)
     for reason in change.reasons:
         console.print(Text(f"    {reason}", style="dim"))
@@ -50,7 +73,18 @@ def _change(change: Change, console: Console) -> None:
         console.print(Text(f"    {_words(difference)}"))
 
 
+def _only_starts(change: Change) -> bool:
+    """Whether all that is wrong is that something does not run."""
+    return all(
+        difference.key.startswith("running:") and difference.before == "stopped"
+        for difference in change.differences
+    )
+
+
 def _words(difference: Difference) -> str:
+    kind, _, name = difference.key.partition(":")
+    if kind == "running" and difference.before in RUNS:
+        return f"{name} {RUNS[str(difference.before)]}"
     origin = " (changed by hand)" if difference.drift else ""
     if difference.hidden:
         return f"{difference.label}: {_hidden(difference)}{origin}"

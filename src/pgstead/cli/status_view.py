@@ -18,10 +18,11 @@ SOON = 30
 def show(status: Status, console: Console) -> None:
     """The table, then what is wrong, or that nothing is."""
     console.print(Text(f"{status.name} on {status.platform}", style="bold"))
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
     for column in ("machine", "role", "state", "address"):
-        table.add_column(column, no_wrap=True)
-    for column in ("lag", "timeline", "cert ends"):
+        # Eighty columns are enough but for long names and states, which then take two lines.
+        table.add_column(column, overflow="fold", no_wrap=column in ("role", "address"))
+    for column in ("lag", "TL", "cert"):
         table.add_column(column, justify="right", no_wrap=True)
     for member in status.members:
         table.add_row(*_row(member))

@@ -6,6 +6,7 @@ import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from pgstead.clients import scram
@@ -203,6 +204,12 @@ class PostgresClient:
     def grant_execute(self, function: LiteralString, role: str) -> None:
         """Let a role call a function, given with its arguments' types."""
         self._execute(f"grant execute on function {function} to {{}}", role)
+
+    def loaded_at(self) -> datetime:
+        """When the server read its configuration last, by its own clock."""
+        found = self.rows("select pg_catalog.pg_conf_load_time()")[0][0]
+        assert isinstance(found, datetime)  # noqa: S101 - PostgreSQL's own type
+        return found
 
     def reload(self) -> None:
         """Have the server read its configuration again."""

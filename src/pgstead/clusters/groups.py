@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pgstead.clients.etcd import EtcdClient
 from pgstead.clients.patroni import PatroniClient
+from pgstead.engine.resource import Recorded
 from pgstead.machine import Machine
 from pgstead.membership import (
     EtcdAccess,
@@ -98,6 +99,12 @@ class Groups:
     patroni: Mapping[str, PatroniScope]
     standalone: Mapping[str, StandaloneServer]
     machines: Mapping[str, Machine]
+
+
+def those_made(names: Iterable[str], recorded: Mapping[str, Recorded]) -> frozenset[str]:
+    """The machines among `names` that were made; of others nothing can be expected yet."""
+    known = ((name, recorded.get(f"machine.{name}")) for name in names)
+    return frozenset(name for name, one in known if one and one.status != "creating")
 
 
 def api(member: PatroniMember) -> PatroniClient:

@@ -63,10 +63,13 @@ class MachineProvider:
     def update(self, resource: Resource, changed: Mapping[str, OnChange]) -> Steps:
         """Bring changes into effect; what stops a service waits until its cluster can bear it."""
         steps = self.platform.update(resource, changed)
-        if not _disturbs(changed):
-            yield from steps
+        if _disturbs(changed):
+            yield from self._disturbed(resource, steps)
             return
-        yield from self._disturbed(resource, steps)
+        machine = self._machine(resource.address)
+        if machine is not None and isinstance(machine.membership, PatroniMember):
+            steps = self.patroni.reloaded(machine, changed, steps)
+        yield from steps
 
     def replace(self, resource: Resource, recorded: Recorded) -> Steps:
         """Made anew around its data, as disturbing as a long restart."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from pgstead.clients.postgres import Login, connect
 from pgstead.clusters import patroni_steps, patroni_view, settings
-from pgstead.clusters.groups import PatroniScope, api
+from pgstead.clusters.groups import PatroniScope, api, those_made
 from pgstead.engine.resource import (
     Attribute,
     Observed,
@@ -94,9 +94,15 @@ class PatroniProvider:
         yield from self.converge(scope)
 
     def update(self, resource: Resource, changed: Mapping[str, OnChange]) -> Steps:
-        """Patch what differs, then restart what waits for it."""
+        """Patch what differs, then restart what waits for it.
+
+        A member that joins in the same apply comes later, and takes the new settings then.
+        """
         del changed
-        yield from self.converge(self.scopes[resource.address])
+        scope = self.scopes[resource.address]
+        there = those_made(scope.members, self.recorded)
+        joining = frozenset(m.name for name, m in scope.members.items() if name not in there)
+        yield from self.converge(scope, joining=joining)
 
     def replace(self, resource: Resource, recorded: Recorded) -> Steps:
         """There is nothing to replace."""
@@ -108,15 +114,18 @@ class PatroniProvider:
         del recorded, delete_data
         yield from ()
 
-    def converge(self, scope: PatroniScope) -> Steps:
-        """Steps from whatever the cluster's settings are to what they should be."""
+    def converge(self, scope: PatroniScope, *, joining: frozenset[str] = frozenset()) -> Steps:
+        """Steps from whatever the cluster's settings are to what they should be.
+
+        `joining` are members that nobody waits for, though they may serve already.
+        """
         observed = _config(scope)
         patch = settings.difference(observed, scope.first.settings)
         for part in settings.phases(observed, patch):
             if part:
                 yield Step(_title(part), partial(apply_patch, scope, part))
-                yield from patroni_steps.roll(scope)
-        yield from patroni_steps.roll(scope)
+                yield from patroni_steps.roll(scope, joining)
+        yield from patroni_steps.roll(scope, joining)
 
     def _flush(self, scope: PatroniScope) -> None:
         for name in scope.members:

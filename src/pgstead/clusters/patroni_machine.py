@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import datetime
 from functools import partial
 
 from pgstead.clients.postgres import Login, connect
 from pgstead.clusters import patroni_steps, patroni_view
 from pgstead.clusters.etcd_view import Previous, as_root
-from pgstead.clusters.groups import Groups, PatroniScope
+from pgstead.clusters.groups import Groups, PatroniScope, api
 from pgstead.clusters.places import Place
 from pgstead.engine.resource import Recorded, Resource, Step, Steps
 from pgstead.errors import ClientError, NotReady, PlatformError, Refused
-from pgstead.machine import Machine, path
+from pgstead.machine import Machine, OnChange, path
 from pgstead.membership import PatroniMember
 from pgstead.platforms.base import Platform
+from pgstead.platforms.software import actions
 from pgstead.waiting import wait
 
 FORGET_SECONDS = 30.0
 """Beyond Patroni's ttl, after which etcd drops a stopped member's key."""
+
+RELOAD_SECONDS = 60.0
+"""Beyond several rounds of Patroni's loop at its slowest usual."""
 
 SLOTS_TTL = "member_slots_ttl"
 SLOT_SECONDS = 30.0
@@ -100,6 +105,16 @@ class PatroniMachines:
             return any(reach.run(argv).code == 0 for argv in argvs)
         return False
 
+    def reloaded(self, machine: Machine, changed: Mapping[str, OnChange], steps: Steps) -> Steps:
+        """Have a reload wait until it is in effect."""
+        member = machine.membership
+        assert isinstance(member, PatroniMember)  # noqa: S101 - the caller looked
+        before = _loaded(member) if actions(machine.software, changed).reload else None
+        yield from steps
+        if before is not None:
+            title = f"wait until {member.name} has read its files"
+            yield Step(title, partial(_wait_loaded, member, before))
+
     def around(self, member: PatroniMember, steps: Steps) -> Steps:
         """Disturb a member only while all others serve, a leader after a switchover."""
         scope = self.groups.patroni[member.scope]
@@ -160,6 +175,34 @@ class PatroniMachines:
         as_root(cluster, self.previous).delete_prefix(place.prefix)
 
 
+def _loaded(member: PatroniMember) -> datetime | None:
+    """When its PostgreSQL read its configuration; None if it does not answer."""
+    with suppress(ClientError), connect(_login(member)) as server:
+        return server.loaded_at()
+    return None
+
+
+def _wait_loaded(member: PatroniMember, before: datetime) -> None:
+    """Patroni takes a signal up in its next round, and always has PostgreSQL reload with it.
+
+    A patch that changes nothing begins that round at once.
+    """
+    client = api(member)
+    with suppress(ClientError):
+        client.patch_config({"loop_wait": client.config().get("loop_wait", 10)})
+    wait(
+        lambda: (_loaded(member) or before) > before,
+        deadline=RELOAD_SECONDS,
+        what=f"{member.name} to read its files",
+        interval=(0.1, 0.5),
+    )
+
+
+def _login(member: PatroniMember) -> Login:
+    role = member.access.superuser
+    return Login(member.address, member.port, role.name, role.password, member.operator.ca)
+
+
 def drop_slot(scope: PatroniScope, name: str) -> None:
     """Have Patroni drop the slots of a member that is gone, which would hold back WAL.
 
@@ -178,10 +221,8 @@ def drop_slot(scope: PatroniScope, name: str) -> None:
 
 def _has_slot(scope: PatroniScope, slot: str) -> bool:
     """Whether any server that answers has it; Patroni keeps slots on standbys too."""
-    role = scope.access.superuser
     for member in scope.members.values():
-        login = Login(member.address, member.port, role.name, role.password, member.operator.ca)
-        with suppress(ClientError), connect(login) as server:
+        with suppress(ClientError), connect(_login(member)) as server:
             if any(found.name == slot for found in server.slots()):
                 return True
     return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -89,12 +90,15 @@ def restart_member(scope: PatroniScope, name: str) -> None:
     wait_serving(scope, name, BOOTSTRAP_SECONDS)
 
 
-def roll(scope: PatroniScope) -> Steps:
-    """Restart what waits for it: one member at a time, while all others serve."""
+def roll(scope: PatroniScope, joining: frozenset[str] = frozenset()) -> Steps:
+    """Restart what waits for it: one member at a time, while all others serve.
+
+    Members that are `joining` count as soon as they serve.
+    """
     what = f"Patroni cluster {scope.name}"
     done: dict[str, int] = {}
     while True:
-        following = yield from settled(partial(_roll, scope), what=what, hint=HINT)
+        following = yield from settled(partial(_roll, scope, joining), what=what, hint=HINT)
         if following.do is rolling.Do.DONE:
             return
         done[following.member] = done.get(following.member, 0) + 1
@@ -106,11 +110,12 @@ def roll(scope: PatroniScope) -> Steps:
         yield _step(scope, following)
 
 
-def _roll(scope: PatroniScope) -> rolling.Next:
+def _roll(scope: PatroniScope, joining: frozenset[str]) -> rolling.Next:
     view = patroni_view.look(scope)
     if view is None:
         return rolling.Next(rolling.Do.WAIT, "no member answers")
-    return rolling.roll(view)
+    absent = joining - {node.name for node in view.nodes if node.serving}
+    return rolling.roll(replace(view, expected=view.expected - absent))
 
 
 def _step(scope: PatroniScope, following: rolling.Next) -> Step:

@@ -12,7 +12,7 @@ from pgstead.clients.postgres import Login, PostgresClient, WrongPassword, conne
 from pgstead.clusters import postgres_content as content
 from pgstead.clusters.deciding import together
 from pgstead.clusters.etcd_view import Previous
-from pgstead.clusters.groups import Groups, PatroniScope, api
+from pgstead.clusters.groups import Groups, PatroniScope, api, those_made
 from pgstead.engine.resource import (
     Observed,
     Present,
@@ -108,7 +108,8 @@ class PostgresProvider:
             values: dict[str, Value | Unknown] = self._content(target, primary)
         except ClientError as error:
             return Unknown(error.message)
-        by_server = together(partial(self._by_hand, target), {n: n for n in target.servers})
+        there = {name: name for name in those_made(target.servers, self.recorded)}
+        by_server = together(partial(self._by_hand, target), there)
         return Present(values | {k: v for found in by_server.values() for k, v in found.items()})
 
     def _content(self, target: Target, primary: str) -> dict[str, Value | Unknown]:

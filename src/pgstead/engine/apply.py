@@ -1,6 +1,7 @@
 """Apply a plan: step by step, recorded before and after.
 
-What disturbs nothing runs side by side; what disturbs something runs alone.
+What disturbs nothing runs side by side; what disturbs something does so one at a time, in
+the plan's order.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
+from itertools import pairwise
 from typing import Protocol
 
 from pgstead.engine.plan import Action, Change, Phase, Plan
@@ -64,7 +66,6 @@ class Run:
     delete_data: bool = False
     still_held: Callable[[], None] = lambda: None
     stop: threading.Event = field(default_factory=threading.Event)
-    disruption: threading.Lock = field(default_factory=threading.Lock)
 
 
 def apply(plan: Plan, run: Run) -> None:
@@ -133,7 +134,10 @@ def _phase(phase: Phase, changes: tuple[Change, ...], run: Run, pool: ThreadPool
 
 
 def _waits(phase: Phase, changes: tuple[Change, ...]) -> dict[str, list[str]]:
-    """Who waits for whom among the changes of one phase; deletion runs the other way round."""
+    """Who waits for whom among the changes of one phase; deletion runs the other way round.
+
+    What disturbs something waits for whatever does so before it in the plan.
+    """
     here = {change.address for change in changes}
     waits: dict[str, list[str]] = {change.address: [] for change in changes}
     for change in changes:
@@ -143,6 +147,9 @@ def _waits(phase: Phase, changes: tuple[Change, ...]) -> dict[str, list[str]]:
                 waits[other].append(change.address)
             elif other in here:
                 waits[change.address].append(other)
+    exclusive = [change.address for change in changes if change.exclusive]
+    for before, after in pairwise(exclusive):
+        waits[after].append(before)
     return waits
 
 
@@ -170,13 +177,6 @@ def _interrupted() -> Interrupted:
 
 
 def _change(change: Change, run: Run) -> None:
-    if not change.exclusive:
-        return _watched(change, run)
-    with run.disruption:
-        return _watched(change, run)
-
-
-def _watched(change: Change, run: Run) -> None:
     if run.stop.is_set():
         raise _interrupted()
     run.progress.change_started(change)

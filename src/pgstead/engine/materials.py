@@ -133,6 +133,11 @@ class StoredMaterials:
         with self._guard:
             self._addresses.reserve(machines)
 
+    def addresses(self) -> dict[str, str]:
+        """The addresses that were given so far, by machine."""
+        with self._guard:
+            return self._stored_addresses()
+
     def release_address(self, machine: str) -> None:
         """Forget a machine's address, so that the next ask gives another one."""
         with self._guard:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 from graphlib import CycleError, TopologicalSorter
 
@@ -21,6 +21,7 @@ from pgstead.errors import SpecError
 from pgstead.machine import OnChange
 
 MACHINE = "machine"
+ETCD = "etcd"
 RUNNING = "running:"
 """Prefix of the keys that tell whether a service runs; `running`, `stopped` or `unsupervised`."""
 
@@ -41,16 +42,23 @@ class Action(StrEnum):
 class Phase(IntEnum):
     """When a change takes place; a phase begins when the one before has ended.
 
-    Repairs come first, since what is down can neither be asked nor changed. A cluster's
-    own settings change before its machines' files: a password is changed on the server
-    before the files that hold it. What goes, goes last.
+    Repairs come first, since what is down can neither be asked nor changed. PostgreSQL's
+    passwords change on the server before the files that hold them (`SETTINGS`, then
+    `FILES`): sessions that are open stay, and a login that fails is tried again. With
+    etcd's users it is the other way round (`ACCESS` after `FILES`): a change of a password
+    ends the user's tokens at once, and a Patroni that cannot log in again within
+    `retry_timeout` gives the primary's role up; one that has read the new password keeps
+    its token until then, and logs in with what it has read. What is made or restarted
+    comes after both, since it logs in anew. What goes, goes last.
     """
 
     REPAIR = 0
     SETTINGS = 1
-    CREATE = 2
-    MACHINES = 3
-    DELETE = 4
+    FILES = 2
+    ACCESS = 3
+    CREATE = 4
+    MACHINES = 5
+    DELETE = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +78,8 @@ class Difference:
 class Change:
     """What happens to one resource, and why, in words.
 
-    `exclusive` changes disturb something that serves: one at a time in a whole stack.
+    `exclusive` changes disturb something that serves: one at a time in a whole stack. One
+    that is `held` starts something that logs in with what the same plan changes.
     """
 
     address: str
@@ -80,6 +89,7 @@ class Change:
     resource: Resource | None = None
     recorded: Recorded | None = None
     exclusive: bool = False
+    held: bool = False
 
     @property
     def kind(self) -> str:
@@ -105,8 +115,12 @@ class Change:
         if self.action is not Action.UPDATE:
             return Phase.CREATE if self.action is Action.CREATE else Phase.MACHINES
         if any(key.startswith(RUNNING) for key in self.changed):
-            return Phase.REPAIR
-        return Phase.MACHINES if self.kind == MACHINE else Phase.SETTINGS
+            return Phase.CREATE if self.held else Phase.REPAIR
+        if self.kind == ETCD:
+            return _access(self.differences)
+        if self.kind == MACHINE:
+            return Phase.MACHINES if self.exclusive else Phase.FILES
+        return Phase.SETTINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +159,15 @@ class Plan:
         text = ", ".join(words).replace("to unknown", "cannot be seen")
         return f"Plan: {text}; {same} stay as they are."
 
+    def with_last(self, last: Collection[str]) -> Plan:
+        """The same with those addresses, and what waits for them, at the end of their phases."""
+        late: set[str] = set()
+        for change in self.changes:
+            known = change.resource or change.recorded
+            if change.address in last or (known and late.intersection(known.after)):
+                late.add(change.address)
+        return Plan(tuple(sorted(self.changes, key=lambda c: (c.phase, c.address in late))))
+
     def phases(self) -> Iterator[tuple[Phase, tuple[Change, ...]]]:
         """The pending changes by phase, empty ones left out."""
         for phase in Phase:
@@ -179,7 +202,23 @@ def make_plan(
         )
         for address in order
     )
-    return Plan(tuple(sorted(changes, key=lambda change: change.phase)))
+    return Plan(tuple(sorted(_held(tuple(changes)), key=lambda change: change.phase)))
+
+
+def _access(differences: Collection[Difference]) -> Phase:
+    """A user whose files are right needs it now, as a new one does; others have them first."""
+    if differences and all(difference.drift for difference in differences):
+        return Phase.REPAIR
+    new = any(difference.before is None for difference in differences)
+    return Phase.SETTINGS if new else Phase.ACCESS
+
+
+def _held(changes: Collection[Change]) -> Iterator[Change]:
+    """What logs in to an etcd whose users change in this plan does not start before that."""
+    access = {change.address for change in changes if change.phase is Phase.ACCESS}
+    for change in changes:
+        waits = change.resource is not None and access.intersection(change.resource.after)
+        yield replace(change, held=True) if waits else change
 
 
 def _order(wanted: Mapping[str, Resource], recorded: Mapping[str, Recorded]) -> list[str]:

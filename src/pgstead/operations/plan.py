@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pgstead.engine.plan import Action, Plan, make_plan
+from pgstead.engine.plan import MACHINE, Action, Plan, make_plan
 from pgstead.errors import Refused, SpecError
+from pgstead.operations.platforms import leaders
 from pgstead.operations.session import Session
 
 FORMAT = "pgstead-plan-1"
@@ -27,9 +28,15 @@ class SavedPlan:
 
 def make(session: Session, *, recreate: Collection[str] = ()) -> Plan:
     """Compare what should be with what was made and what is there; changes nothing."""
-    return make_plan(
+    made = make_plan(
         session.desired, session.state.recorded(), session.observe(), recreate=recreate
     )
+    return made.with_last(leaders(session)) if _moves_leaders(made) else made
+
+
+def _moves_leaders(plan: Plan) -> bool:
+    """Whether machines are disturbed, so that it matters who leads."""
+    return any(change.exclusive and change.kind == MACHINE for change in plan.pending)
 
 
 def save(session: Session, plan: Plan, target: Path, *, recreate: Collection[str]) -> None:

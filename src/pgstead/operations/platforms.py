@@ -50,6 +50,13 @@ def providers(session: Session) -> Mapping[str, Provider]:
     }
 
 
+def leaders(session: Session) -> frozenset[str]:
+    """The addresses of machines that lead now, to be disturbed last."""
+    from pgstead.clusters import health  # noqa: PLC0415 - start-up time
+
+    return health.leaders(session.machines) if _fake(session.platform) is None else frozenset()
+
+
 def removers(session: Session) -> Mapping[str, Provider]:
     """Who removes a whole stack: machines, and with them all that was inside.
 

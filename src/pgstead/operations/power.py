@@ -7,7 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pgstead.membership import EtcdMember, LoadBalancer, PatroniMember, StandaloneServer
+from pgstead.operations.results import MemberStatus
 from pgstead.operations.session import Session, open_session
+from pgstead.operations.status import STOPPED, status
+from pgstead.waiting import wait
+
+SERVING = 90.0
+"""Seconds for machines that run to find their places in their clusters."""
 
 Accept = Callable[[tuple[str, ...]], bool]
 
@@ -31,13 +37,34 @@ def stop(file: Path, machine: str | None, *, accept: Accept) -> tuple[str, ...]:
 
 
 def start(file: Path, machine: str | None) -> tuple[str, ...]:
-    """Start one machine, or all of them: etcd first. Gives their names."""
+    """Start one machine, or all of them: etcd first. Gives their names.
+
+    Returns once they serve as the stack's members do; in a stack of which a part stays
+    stopped, as soon as they run. Raises `NotReady` if they do not come to serve.
+    """
     with open_session(file, command="start") as session:
         session.must_exist()
         names = _named(session, machine)
         for layer in _layers(session, names):
             _each(session.platform.start, layer)
+        _await(session, names)
         return names
+
+
+def _await(session: Session, names: tuple[str, ...]) -> None:
+    """Wait until those machines serve, unless others that they may need are stopped."""
+    seen: list[MemberStatus] = []
+
+    def serve() -> bool:
+        seen[:] = status(session).members
+        stopped = any(one.state == STOPPED for one in seen if one.machine not in names)
+        return stopped or all(one.healthy for one in seen if one.machine in names)
+
+    def why() -> str:
+        bad = (one for one in seen if one.machine in names and not one.healthy)
+        return ", ".join(f"{one.machine}: {one.state}" for one in bad)
+
+    wait(serve, deadline=SERVING, what="what was started to serve", error=why)
 
 
 def _named(session: Session, machine: str | None) -> tuple[str, ...]:

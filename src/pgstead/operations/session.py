@@ -18,7 +18,7 @@ from pgstead.engine.state import default_url, open_state
 from pgstead.engine.vault import Vault
 from pgstead.errors import SpecError, StateError
 from pgstead.modules.base import Context, Facts
-from pgstead.operations import platforms
+from pgstead.operations import addresses, platforms
 
 if TYPE_CHECKING:
     from pgstead.engine.lock import Lock
@@ -79,7 +79,8 @@ class Session:
 
     @cached_property
     def desired(self) -> tuple[Resource, ...]:
-        """What should exist, as resources."""
+        """What should exist, as resources. Raises `Refused` where an address is taken by now."""
+        addresses.settle(self)
         digest = self.materials.digest
         machines = lowering.annotate(self.platform.lower(self.machines, digest), self.machines)
         return (*machines, *lowering.lower(self.machines, digest))

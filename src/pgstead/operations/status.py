@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pgstead.certificates import read
 from pgstead.clients.etcd import EtcdClient
 from pgstead.clients.haproxy import HaproxyClient
-from pgstead.clients.patroni import ClusterView
+from pgstead.clients.patroni import ClusterView, PatroniClient
+from pgstead.clients.postgres import Login, WrongPassword, connect
+from pgstead.clusters.groups import group
 from pgstead.errors import ClientError, NotReady, PgsteadError
 from pgstead.machine import Machine
 from pgstead.membership import EtcdMember, LoadBalancer, PatroniMember, StandaloneServer
@@ -20,16 +24,31 @@ from pgstead.operations.switchover import view_of
 PRIMARY = "primary"
 """The proxy that must have one server up."""
 
+SILENT = "does not answer"
+STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Clusters:
+    """What the clusters say of themselves; None, or nothing, where nobody answers.
+
+    `etcd` is the role of each etcd member, by machine.
+    """
+
+    patroni: ClusterView | None
+    etcd: Mapping[str, str]
+
 
 def status(session: Session) -> Status:
     """Every machine's role and health. Raises `StateError` if the stack never came up."""
     session.must_exist()
-    view = _view(session.machines)
+    clusters = Clusters(_view(session.machines), _etcd_roles(session.machines))
     with ThreadPoolExecutor(max(1, len(session.machines))) as pool:
-        members = tuple(pool.map(lambda machine: _member(machine, view, session), session.machines))
-    return Status(
-        session.stack.name, session.platform.kind, members, tuple(_problems(session, view, members))
-    )
+        members = tuple(
+            pool.map(lambda machine: _member(machine, clusters, session), session.machines)
+        )
+    problems = tuple(_problems(session, clusters.patroni, members))
+    return Status(session.stack.name, session.platform.kind, members, problems)
 
 
 def _view(machines: Iterable[Machine]) -> ClusterView | None:
@@ -41,27 +60,58 @@ def _view(machines: Iterable[Machine]) -> ClusterView | None:
         return None
 
 
-def _member(machine: Machine, view: ClusterView | None, session: Session) -> MemberStatus:
+def _etcd_roles(machines: Iterable[Machine]) -> dict[str, str]:
+    """Each etcd member's role as its cluster tells it: leader, follower or learner."""
+    roles: dict[str, str] = {}
+    for cluster in group(machines).etcd.values():
+        with suppress(ClientError):
+            client = cluster.client()
+            leader = client.status().leader
+            known = {url: one for one in client.members() for url in one.client_urls}
+            for name, member in cluster.members.items():
+                found = known.get(f"https://{member.address}:{member.client_port}")
+                if found is not None:
+                    follows = "learner" if found.is_learner else "follower"
+                    roles[name] = "leader" if found.id == leader else follows
+    return roles
+
+
+def _member(machine: Machine, clusters: Clusters, session: Session) -> MemberStatus:
+    seen = _asked(machine, clusters)
+    if not seen.healthy and not _is_on(machine, session):
+        return replace(seen, state=STOPPED, lag=None)
+    return seen
+
+
+def _is_on(machine: Machine, session: Session) -> bool:
+    """Whether anything of the machine runs; where that cannot be told, it is taken to be so."""
+    try:
+        return session.platform.power(machine.name).on
+    except PgsteadError:
+        return True
+
+
+def _asked(machine: Machine, clusters: Clusters) -> MemberStatus:
     member = machine.membership
     expires = _expiry(machine)
     if isinstance(member, EtcdMember):
-        return _etcd(machine, member, expires)
+        return _etcd(machine, member, clusters.etcd.get(machine.name, ""), expires)
     if isinstance(member, PatroniMember):
-        return _patroni(machine, member, view, expires)
+        return _patroni(machine, member, clusters.patroni, expires)
     if isinstance(member, LoadBalancer):
         return _balancer(machine, member, expires)
-    return _standalone(machine, member, session, expires)
+    return _standalone(machine, member, expires)
 
 
-def _etcd(machine: Machine, member: EtcdMember, expires: datetime | None) -> MemberStatus:
+def _etcd(
+    machine: Machine, member: EtcdMember, role: str, expires: datetime | None
+) -> MemberStatus:
+    """A member that cannot be reached or knows no leader is unhealthy; `/health` takes no login."""
     client = EtcdClient([(member.address, member.client_port)], member.operator)
-    access = member.access
-    if access and access.root_password:
-        client = EtcdClient(client.endpoints, client.tls, "root", access.root_password)
     health = client.health(member.address, member.client_port)
     return MemberStatus(
         machine.name,
-        "etcd",
+        f"etcd {role}".rstrip(),
         "healthy" if health.ok else "unhealthy",
         f"{member.address}:{member.client_port}",
         certificate_expires=expires,
@@ -72,11 +122,14 @@ def _etcd(machine: Machine, member: EtcdMember, expires: datetime | None) -> Mem
 def _patroni(
     machine: Machine, member: PatroniMember, view: ClusterView | None, expires: datetime | None
 ) -> MemberStatus:
+    """What the cluster says of it; of one that died a moment ago, it still says that it serves."""
     seen = view.member(member.name) if view else None
+    if not _answers(PatroniClient(member.address, member.api_port, member.operator)):
+        seen = None
     return MemberStatus(
         machine.name,
-        seen.role.replace("_", " ") if seen else "",
-        seen.state if seen else "does not answer",
+        seen.role.replace("_", " ") if seen else "patroni",
+        seen.state if seen else SILENT,
         f"{member.address}:{member.port}",
         lag=seen.lag if seen else None,
         timeline=seen.timeline if seen else None,
@@ -84,6 +137,14 @@ def _patroni(
         certificate_expires=expires,
         healthy=bool(seen and seen.serves),
     )
+
+
+def _answers(client: PatroniClient) -> bool:
+    try:
+        client.status()
+    except ClientError:
+        return False
+    return True
 
 
 def _balancer(machine: Machine, member: LoadBalancer, expires: datetime | None) -> MemberStatus:
@@ -97,7 +158,7 @@ def _balancer(machine: Machine, member: LoadBalancer, expires: datetime | None) 
             healthy = up == 1
             state = "to the leader" if healthy else f"{up} servers take writes"
         except ClientError:
-            state, healthy = "does not answer", False
+            state, healthy = SILENT, False
     address = f"{member.address}:{member.port}"
     return MemberStatus(
         machine.name,
@@ -110,23 +171,28 @@ def _balancer(machine: Machine, member: LoadBalancer, expires: datetime | None) 
 
 
 def _standalone(
-    machine: Machine, member: StandaloneServer, session: Session, expires: datetime | None
+    machine: Machine, member: StandaloneServer, expires: datetime | None
 ) -> MemberStatus:
-    answers = _answers(lambda: session.platform.power(machine.name).on)
+    role = member.access.superuser
+    answers = _accepts(Login(member.address, member.port, role.name, role.password, member.ca))
     return MemberStatus(
         machine.name,
         "standalone",
-        "running" if answers else "stopped",
+        "running" if answers else SILENT,
         f"{member.address}:{member.port}",
         certificate_expires=expires,
         healthy=answers,
     )
 
 
-def _answers(ask: Callable[[], bool]) -> bool:
+def _accepts(login: Login) -> bool:
+    """Whether it takes connections; one that refuses a password does."""
     try:
-        return ask()
-    except PgsteadError:
+        with connect(login):
+            return True
+    except WrongPassword:
+        return True
+    except ClientError:
         return False
 
 
@@ -145,6 +211,9 @@ def _expiry(machine: Machine) -> datetime | None:
 def _problems(
     session: Session, view: ClusterView | None, members: tuple[MemberStatus, ...]
 ) -> Iterable[str]:
+    if all(member.state == STOPPED for member in members):
+        yield f"the stack is stopped: `pgstead start {session.file}` starts it"
+        return
     for member in members:
         if not member.healthy:
             yield f"{member.machine}: {member.state}"

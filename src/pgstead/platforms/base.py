@@ -33,7 +33,10 @@ class Platform(Protocol):
         """What exists already: server versions and the like. Raises `MissingSoftware`."""
 
     def allocate(self, machines: Iterable[str], taken: Mapping[str, str]) -> Mapping[str, str]:
-        """Free addresses for those machines; `taken` are the addresses already given in the stack."""
+        """Free addresses for those machines; `taken` are those already given in the stack."""
+
+    def occupied(self, given: Mapping[str, str]) -> Mapping[str, str]:
+        """Of those machines' addresses, in words, which ones others took since they were given."""
 
     def lower(self, machines: Iterable[Machine], digest: Digest) -> tuple[Resource, ...]:
         """The machines as this platform's resources, each at `machine.<name>`."""

@@ -81,11 +81,25 @@ def test_a_wildcard_listener_is_told_of(
         addresses.allocate(["a"], {}, "one", None)
 
 
-def test_who_took_an_address_is_told(taken: set[tuple[str, int]]) -> None:
-    assert addresses.holder("127.7.7.7", [2379]) is None
-    taken.add(("127.7.7.7", 2379))
-    told = addresses.holder("127.7.7.7", [2380, 2379])
-    assert told == "127.7.7.7:2379 is taken by python3 (process 4711)"
+def test_who_took_an_address_is_told(
+    taken: set[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"free": "127.7.7.6", "one": "127.7.7.7", "two": "127.7.7.8"}
+    assert addresses.occupied(given, not_asked) == {}
+    there = [
+        Listener(5432, sockets._kernel_form("127.7.7.7"), False, 1),
+        Listener(2379, sockets._kernel_form("127.7.7.8"), False, 2),
+        Listener(80, sockets._kernel_form("127.7.7.6"), False, 3),
+    ]
+    monkeypatch.setattr(sockets, "listeners", lambda: there)
+    monkeypatch.setattr(sockets, "who_holds", lambda inodes: f"{sorted(inodes)}")
+    assert addresses.occupied(given, lambda: frozenset({2})) == {
+        "one": "127.7.7.7:5432 is taken by [1]"
+    }
+
+
+def not_asked() -> frozenset[int]:
+    raise AssertionError
 
 
 def test_no_machines_need_no_addresses(taken: set[tuple[str, int]]) -> None:

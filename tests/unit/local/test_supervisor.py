@@ -56,8 +56,8 @@ def test_its_own_configuration_is_accepted_by_supervisor(root: Path) -> None:
     (root / "machines/m/log").mkdir(parents=True)
     options = ServerOptions()
     options.realize(["-c", str(made.config_file)])
-    (group,) = options.process_group_configs
-    assert group.name == "app@m"
+    group, rotation = sorted(options.process_group_configs, key=lambda one: str(one.name))
+    assert (group.name, rotation.name) == ("app@m", "rotate")
     assert group.process_configs[0].command == f"/bin/sh '{root}/machines/m/services/app'"
     assert options.unlink_socketfiles is not None
 

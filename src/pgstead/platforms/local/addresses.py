@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from ipaddress import IPv4Address, IPv4Network
 
 from pgstead.errors import PlatformError
@@ -40,11 +40,24 @@ def allocate(
     )
 
 
-def holder(address: str, ports: Iterable[int]) -> str | None:
-    """In words, who took one of the ports on that address; None if all are free."""
-    for port in ports:
-        if not sockets.can_bind(address, port):
-            return f"{address}:{port} is taken by {sockets.who_listens(address, port)}"
+def occupied(addresses: Mapping[str, str], own: Callable[[], frozenset[int]]) -> dict[str, str]:
+    """Of those machines' addresses, in words, which ones others took since they were given.
+
+    `own` gives the inodes of the sockets that the stack's own processes have open; it is
+    asked only if somebody listens at all. A port where the machine itself serves is its own.
+    """
+    found = sockets.listeners()
+    usual = [one for one in found if one.port in USUAL_PORTS]
+    ours = own() if usual else frozenset()
+    told = {name: _taken(address, usual, ours) for name, address in addresses.items()}
+    return {name: words for name, words in told.items() if words}
+
+
+def _taken(address: str, found: list[sockets.Listener], own: frozenset[int]) -> str | None:
+    for port in USUAL_PORTS:
+        there = sockets.among(found, address, port)
+        if there and not there & own:
+            return f"{address}:{port} is taken by {sockets.who_holds(there)}"
     return None
 
 

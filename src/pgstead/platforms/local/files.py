@@ -109,11 +109,12 @@ def own_folder(path: Path, uid: int) -> None:
             )
 
 
-def tail_of(path: Path, lines: int = 15, size: int = 16384) -> str:
-    """The last lines of a file; empty where there is none."""
+def tail_of(path: Path, lines: int = 15, size: int = 16384, columns: int = 400) -> str:
+    """The last lines of a file, long ones cut; empty where there is none."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - size))
-            return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+            last = file.read().decode(errors="replace").splitlines()[-lines:]
     except OSError:
         return ""
+    return "\n".join(line if len(line) <= columns else f"{line[:columns]}..." for line in last)

@@ -15,7 +15,7 @@ from pgstead.errors import MissingSoftware
 from pgstead.machine import Machine, OnChange
 from pgstead.modules.base import Facts
 from pgstead.platforms.base import Digest, Power
-from pgstead.platforms.local import addresses, layout, lower, power, steps
+from pgstead.platforms.local import addresses, layout, lower, power, processes, steps
 from pgstead.platforms.local.account import Account, service_account
 from pgstead.platforms.local.binaries import Binaries
 from pgstead.platforms.local.boot import BootUnit
@@ -115,9 +115,9 @@ class LocalPlatform:
         """Free loopback addresses, all of a stack's in one network."""
         return addresses.allocate(machines, taken, self._stack_id, self._settings.network)
 
-    def taken(self, address: str, ports: Iterable[int]) -> str | None:
-        """In words, who took one of the ports on that address; None if all are free."""
-        return addresses.holder(address, ports)
+    def occupied(self, given: Mapping[str, str]) -> Mapping[str, str]:
+        """Of those machines' addresses, in words, which ones others took since they were given."""
+        return addresses.occupied(given, self._own_sockets)
 
     def lower(self, machines: Iterable[Machine], digest: Digest) -> tuple[Resource, ...]:
         """The machines with real paths, as resources to compare.
@@ -251,6 +251,10 @@ class LocalPlatform:
         """Of each service that should be or was, whether it runs."""
         look = Observation(self.places, self._stack_id, self.supervisor, lambda text: text)
         return look.running(resource)
+
+    def _own_sockets(self) -> frozenset[int]:
+        found = processes.of_stack(self._stack_id, self.places.machines, self.account.uid)
+        return processes.open_sockets(found)
 
     def _at_boot(self) -> None:
         with self._changing_boot:

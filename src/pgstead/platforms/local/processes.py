@@ -119,6 +119,12 @@ def holds_socket(processes: Iterable[Process], inodes: frozenset[int]) -> bool:
     return any(names & set(_open_files(one.pid)) for one in processes)
 
 
+def open_sockets(processes: Iterable[Process]) -> frozenset[int]:
+    """The inodes of all sockets that they have open."""
+    names = (name for one in processes for name in _open_files(one.pid))
+    return frozenset(int(name[8:-1]) for name in names if name.startswith("socket:["))
+
+
 def socket_holder(inodes: frozenset[int]) -> Process | None:
     """Who has one of those sockets open, as far as we may see."""
     for pid in _pids():

@@ -1,8 +1,10 @@
 """How a service is started: a script of one command, which the supervisor runs.
 
-The environment is made anew. A lock that the server itself holds as long as it lives
-(`flock --no-fork` becomes the server) keeps a second one from starting while an earlier
-one, left by a supervisor that was killed, is still there.
+The environment is made anew. What the server says goes to its log, which it has open itself:
+a pipe of the supervisor's would end it with its next word once the supervisor is gone. A
+lock that the server itself holds as long as it lives (`flock --no-fork` becomes the server)
+keeps a second one from starting while an earlier one, left by a supervisor that was killed,
+is still there.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from pgstead.platforms.local.processes import MACHINE_MARK, SERVICE_MARK
 from pgstead.platforms.software import service_digest
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_TO_LOG = "2>&1\n"
 _START = ["exec", "/usr/bin/env", "-i"]
 _LOCK = ["flock", "--no-fork"]
 _OWN = 5  # how many variables `environment` gives
@@ -43,13 +46,14 @@ def script(
     # Of two values for a name, env(1) takes the later one.
     pairs = [f"{key}={value}" for key, value in (*base.items(), *service.environment.items())]
     words = [*_START, *pairs, *_LOCK, str(places.lock(service.name)), *service.command]
-    return f"#!/bin/sh\n{shlex.join(words)}\n"
+    log = shlex.quote(str(places.log(service.name)))
+    return f"#!/bin/sh\nexec </dev/null >>{log} {_TO_LOG}{shlex.join(words)}\n"
 
 
 def digest_of(text: str) -> str | None:
     """`software.service_digest` of what a script starts; None if it is not one of ours."""
     try:
-        words = shlex.split(text, comments=True)
+        words = shlex.split(text.partition(_TO_LOG)[2])
         start = words.index(_LOCK[0])
     except ValueError:
         return None

@@ -216,16 +216,15 @@ class Services:
 
     def _death(self, service: ServiceCard, program: Program | None) -> PlatformError:
         name = f"{service.name} on {self.card.machine}"
-        log = self._log(service)
         if service.port and not sockets.can_bind(self.card.address, service.port):
             who = sockets.who_listens(self.card.address, service.port)
             return PlatformError(
-                f"{name} cannot start: {self.card.address}:{service.port} is taken by {who}\n{log}",
+                f"{name} cannot start: {self.card.address}:{service.port} is taken by {who}",
                 hint="end that process, or have it listen on an address of its own; then run again",
             )
         why = program.reason if program and program.reason else "it is not supervised"
         return PlatformError(
-            f"{name} died while it started: {why}\n{log}",
+            f"{name} died while it started: {why}\n{self._log(service)}",
             hint=f"the whole log is in {self.here.log(service.name)}",
         )
 

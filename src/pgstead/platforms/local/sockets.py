@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -37,11 +38,14 @@ def listeners() -> list[Listener]:
 
 def on(address: str, port: int) -> frozenset[int]:
     """The inodes of the sockets that listen on that address and port, or on all addresses."""
+    return among(listeners(), address, port)
+
+
+def among(found: Iterable[Listener], address: str, port: int) -> frozenset[int]:
+    """Of those listeners, the inodes of the ones that take what comes to address and port."""
     number = _kernel_form(address)
     return frozenset(
-        one.inode
-        for one in listeners()
-        if one.port == port and (one.wildcard or one.address == number)
+        one.inode for one in found if one.port == port and (one.wildcard or one.address == number)
     )
 
 
@@ -60,7 +64,12 @@ def can_bind(address: str, port: int) -> bool:
 
 def who_listens(address: str, port: int) -> str:
     """In words, who holds that port: `python3 (process 4711)`."""
-    holder = processes.socket_holder(on(address, port))
+    return who_holds(on(address, port))
+
+
+def who_holds(inodes: frozenset[int]) -> str:
+    """In words, who has one of those sockets open."""
+    holder = processes.socket_holder(inodes)
     return f"{holder.name} (process {holder.pid})" if holder else "another user's process"
 
 

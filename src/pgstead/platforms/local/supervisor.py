@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from pgstead.errors import NotReady, PlatformError
-from pgstead.platforms.local import processes, rpc
+from pgstead.platforms.local import processes, rotation, rpc
 from pgstead.platforms.local.card import ServiceCard
 from pgstead.platforms.local.files import (
     explained,
@@ -206,6 +206,7 @@ class Supervisor:
                 own_folder(self._places.short.parent, account.uid)
                 own_folder(self._places.short, account.uid)
             write_file(self.config_file, self._config())
+            write_file(self._places.supervisor / rotation.NAME, rotation.script(self._places))
 
     def _start(self) -> None:
         self.prepare()
@@ -293,6 +294,7 @@ nocleanup = true
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 
+{rotation.listener(_value)}
 [include]
 files = machines/*.conf
 """
@@ -317,9 +319,7 @@ stopwaitsecs = {service.stop_seconds}
 stopasgroup = false
 killasgroup = false
 redirect_stderr = true
-stdout_logfile = {_value(places.log(service.name))}
-stdout_logfile_maxbytes = 10MB
-stdout_logfile_backups = 3
+stdout_logfile = NONE
 """
 
 

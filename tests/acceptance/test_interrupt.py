@@ -1,0 +1,140 @@
+"""Ctrl-C, SIGTERM, a second `up`, and a step that fails: what is left is resumed."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from support.stack import SMALL, Stack, stack_in
+
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("interrupt")]
+
+STUBBORN = (sys.executable, str(Path(__file__).parents[1] / "support/stubborn.py"))
+AGAIN = "run the same command again to go on where it stopped"
+
+
+@pytest.fixture
+def rehearsed(own_folder: Path) -> Stack:
+    """A stack that runs nowhere."""
+    stack = Stack(own_folder, "c-rehearsed")
+    stack.write(SMALL)
+    stack.file.write_text(stack.file.read_text().replace("local", "memory"))
+    return stack
+
+
+@pytest.fixture(scope="module")
+def small() -> Iterator[Stack]:
+    with (
+        TemporaryDirectory(prefix="pgstead-") as folder,
+        stack_in(Path(folder), "c-interrupt") as stack,
+    ):
+        stack.write(SMALL)
+        yield stack
+
+
+def until(process: subprocess.Popen[str], text: str) -> str:
+    """What it says up to the first line that holds `text`."""
+    said = ""
+    assert process.stderr
+    for line in process.stderr:
+        said += line
+        if text in line:
+            return said
+    raise AssertionError(said)
+
+
+def ended(process: subprocess.Popen[str], within: float) -> tuple[int, str]:
+    """Exit code and the rest of what it says."""
+    began = time.monotonic()
+    _, said = process.communicate(timeout=60)
+    assert time.monotonic() - began < within, said
+    assert "Traceback" not in said, said
+    return process.returncode, said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_ends_it_at_once(rehearsed: Stack, number: signal.Signals) -> None:
+    process = rehearsed.start("up", str(rehearsed.file), "--yes", command=STUBBORN)
+    until(process, "machine.etcd-1: ")
+    process.send_signal(number)
+    until(process, "Ctrl-C again stops at once")
+    assert process.poll() is None
+    process.send_signal(number)
+    assert ended(process, within=2) == (130, "stopped at once\n")
+    assert rehearsed.json("history", str(rehearsed.file))[-1]["outcome"] == "interrupted"
+    assert len(rehearsed.up()["changed"]) == 7
+    assert rehearsed.plan() == {}
+
+
+def test_a_second_up_is_refused_while_one_runs(rehearsed: Stack) -> None:
+    first = rehearsed.start("up", str(rehearsed.file), "--yes", command=STUBBORN)
+    until(first, "machine.etcd-1: ")
+    refused = rehearsed.run("up", str(rehearsed.file), "--yes", code=1)
+    assert f"another command works on stack 'c-rehearsed': `up` (pid {first.pid}, " in " ".join(
+        refused.stderr.split()
+    )
+    assert ", since 20" in refused.stderr
+    first.kill()
+    first.communicate()
+    rehearsed.up()
+
+
+def test_ctrl_c_while_it_plans(rehearsed: Stack) -> None:
+    command = (sys.executable, "-c", WAITING)
+    process = rehearsed.start("up", str(rehearsed.file), command=command)
+    until(process, "ready")
+    process.send_signal(signal.SIGINT)
+    assert ended(process, within=2) == (130, "error: stopped\nhint: " + RERUN + "\n")
+
+
+RERUN = "run the same command again to go on"
+WAITING = """
+import sys, time
+from pgstead.cli import main
+from pgstead.operations import plan
+def make(*_, **__):
+    print("ready", file=sys.stderr, flush=True)
+    time.sleep(60)
+plan.make = make
+main()
+"""
+
+
+def test_an_interrupted_up_goes_on_where_it_stopped(small: Stack) -> None:
+    for number, place in (
+        (signal.SIGINT, "machine.etcd-1: wait until"),
+        (signal.SIGTERM, "machine.postgres-1: wait until"),
+        (signal.SIGINT, "patroni.c-interrupt: wait until"),
+    ):
+        process = small.start("up", str(small.file), "--yes")
+        until(process, place)
+        process.send_signal(number)
+        code, said = ended(process, within=4)
+        assert code == 130
+        assert "error: stopped; what was done is recorded" in said
+        assert f"hint: {AGAIN}" in said
+        assert small.json("history", str(small.file))[-1]["outcome"] == "interrupted"
+    small.up()
+    assert small.plan() == {}
+    assert small.status()["whole"]
+
+
+def test_a_step_that_fails_is_named_and_a_rerun_goes_on(small: Stack) -> None:
+    small.up()
+    in_the_way = small.machine("load-balancer-1") / "etc/haproxy/.haproxy.cfg.new"
+    in_the_way.mkdir()
+    small.write({**SMALL, "load_balancer": {"members": 1, "max_connections": 500}})
+    failed = small.run("up", str(small.file), "--yes", code=1)
+    told = failed.stderr.partition("error: ")[2]
+    assert told.startswith("machine.load-balancer-1: ")
+    assert "haproxy.cfg.new: Is a directory" in told
+    assert small.json("history", str(small.file))[-1]["outcome"] == "failed"
+    in_the_way.rmdir()
+    assert small.up()["changed"] == ["machine.load-balancer-1"]
+    assert small.plan() == {}
+    assert small.status()["whole"]

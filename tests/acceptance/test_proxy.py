@@ -1,0 +1,157 @@
+"""The load balancer: where sessions are led, and when they are cut."""
+
+import copy
+import os
+import signal
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from pgstead.clients.patroni import PatroniClient
+from support.members import eventually, mains, members, processes
+from support.stack import SMALL, Stack, stack_in
+
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("proxy")]
+
+CUT_SECONDS = 15.0
+"""A frozen server is down after three checks that time out, of 2 s each."""
+
+
+@pytest.fixture(scope="module")
+def stack(folder: Path) -> Iterator[Stack]:
+    with stack_in(folder, "t-proxy") as made:
+        made.write(SMALL)
+        made.up()
+        yield made
+
+
+def test_each_endpoint_has_its_servers(stack: Stack) -> None:
+    leader = stack.leader()
+    standby = next(name for name in stack.roles() if name != leader)
+    found = members(stack)
+    eventually(lambda: found.up("primary") == {leader} and found.up("read_only") == {standby})
+    assert found.up("api") == {leader}
+
+
+def test_the_api_endpoint_reaches_the_primarys(stack: Stack) -> None:
+    balancer = members(stack).balancer
+    assert balancer.api_port is not None
+    client = PatroniClient(balancer.address, balancer.api_port, balancer.operator)
+    assert client.leads()
+    leader = client.cluster().leader
+    assert leader is not None
+    assert leader.name == stack.leader()
+
+
+def test_statistics_want_a_client_certificate(stack: Stack) -> None:
+    balancer = members(stack).balancer
+    context = ssl.create_default_context(cadata=balancer.operator.ca)
+    place = (balancer.address, balancer.statistics_port or 0)
+    with (
+        pytest.raises((ssl.SSLError, ConnectionError)),
+        socket.create_connection(place, timeout=5) as plain,
+        context.wrap_socket(plain, server_hostname=balancer.address) as tls,
+    ):
+        tls.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        tls.recv(1)
+    assert members(stack).proxy.servers()
+
+
+def test_sessions_survive_reloads(stack: Stack) -> None:
+    cluster = copy.deepcopy(SMALL)
+    cluster["timings"] = {"idle": "20h"}
+    with psycopg.connect(stack.dsn(), autocommit=True) as session:
+        session.execute("CREATE TABLE IF NOT EXISTS here (id int)")
+        session.execute("BEGIN")
+        session.execute("INSERT INTO here VALUES (1)")
+        stack.write(cluster)
+        assert set(stack.plan()) == {"machine.load-balancer-1"}
+        stack.up()
+        stack.write(SMALL)
+        stack.up()
+        session.execute("COMMIT")
+    assert stack.plan() == {}
+
+
+def test_the_read_only_endpoint_without_standbys(stack: Stack) -> None:
+    leader = stack.leader()
+    standby = next(name for name in stack.roles() if name != leader)
+    stack.run("stop", str(stack.file), standby, "--yes", code=None)
+    try:
+        found = members(stack)
+        eventually(lambda: found.up("read_only") == set())
+        with pytest.raises(psycopg.OperationalError):
+            psycopg.connect(stack.dsn("--role", "replica"), connect_timeout=5)
+    finally:
+        stack.run("start", str(stack.file), standby)
+    falling = copy.deepcopy(SMALL)
+    falling["load_balancer"]["read_only"] = {"fallback": "primary"}
+    stack.write(falling)
+    stack.up()
+    stack.run("stop", str(stack.file), standby, "--yes", code=None)
+    try:
+        found = members(stack)
+        eventually(lambda: found.up("read_only") == set())
+        with psycopg.connect(stack.dsn("--role", "replica")) as session:
+            assert session.execute("SELECT pg_is_in_recovery()").fetchone() == (False,)
+    finally:
+        stack.run("start", str(stack.file), standby)
+    eventually(lambda: stack.status()["whole"], 60)
+    with psycopg.connect(stack.dsn("--role", "replica")) as session:
+        assert session.execute("SELECT pg_is_in_recovery()").fetchone() == (True,)
+
+
+def everything(stack: Stack, machine: str) -> list[psutil.Process]:
+    """A machine's processes and PostgreSQL's children."""
+    found = processes(stack, machine)
+    children = [child for one in found.values() for child in one.children(recursive=True)]
+    return list({process.pid: process for process in [*found.values(), *children]}.values())
+
+
+@contextmanager
+def frozen(stack: Stack, machine: str) -> Iterator[None]:
+    """Every process of a machine stopped: the kernel still answers for it, nobody else does."""
+    found = everything(stack, machine)
+    for process in found:
+        os.kill(process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in found:
+            if process.is_running():
+                os.kill(process.pid, signal.SIGCONT)
+
+
+def seconds_to_an_error(session: psycopg.Connection[tuple[object, ...]]) -> float:
+    began = time.monotonic()
+    with pytest.raises(psycopg.OperationalError):
+        session.execute("SELECT 1")
+    return time.monotonic() - began
+
+
+def test_a_session_is_cut_when_its_server_is_frozen(stack: Stack) -> None:
+    leader = stack.leader()
+    with psycopg.connect(stack.dsn(), autocommit=True) as session:
+        session.execute("SELECT 1")
+        with frozen(stack, leader):
+            assert seconds_to_an_error(session) < CUT_SECONDS
+    eventually(lambda: stack.status()["whole"], 60)
+
+
+def test_a_session_is_cut_when_its_server_is_killed(stack: Stack) -> None:
+    leader = stack.leader()
+    with psycopg.connect(stack.dsn(), autocommit=True) as session:
+        session.execute("SELECT 1")
+        for pid in mains(stack, leader, "postgres"):
+            os.kill(pid, signal.SIGKILL)
+        assert seconds_to_an_error(session) < 3
+    eventually(lambda: stack.status()["whole"], 60)
+    with psycopg.connect(stack.dsn()) as session:
+        session.execute("SELECT 1")
