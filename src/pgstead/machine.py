@@ -181,6 +181,82 @@ class Software:
 
 
 @dataclass(frozen=True, slots=True)
+class Size:
+    """Processors, and memory in MiB."""
+
+    vcpus: int = 2
+    memory: int = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """A disk: an existing volume by its id, or one that the platform makes.
+
+    `volume_id` is what the platform calls it (a path, a volume key, an id). Without one, the
+    platform clones `base` (its own default if None), or makes an empty disk, of `size` GiB
+    in `pool`. `mount` is where a data disk is mounted: formatted once, never again.
+    """
+
+    name: str
+    volume_id: str | None = None
+    base: str | None = None
+    size: int | None = None
+    pool: str | None = None
+    mount: str | None = None
+    owner: str = "root"
+
+
+@dataclass(frozen=True, slots=True)
+class Nic:
+    """A network interface with a static address.
+
+    One of `network_id`, `network_name` and `macvtap` (a host's interface) says what it is
+    connected to; with none of them, the platform's own network. `match` selects the
+    interface in the guest by a pattern of its name rather than by its MAC address.
+    """
+
+    address: str
+    prefix_length: int | None = None
+    network_id: str | None = None
+    network_name: str | None = None
+    macvtap: str | None = None
+    mac: str | None = None
+    gateway: str | None = None
+    dns_servers: tuple[str, ...] = ()
+    match: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Admin:
+    """The first user of a guest, who may become root; the password is for the console alone."""
+
+    user: str = "ubuntu"
+    public_key: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """What only a machine with a kernel of its own has; other platforms leave it aside.
+
+    `seed_pool` and `seed_name` are where the cloud-init disk is put while it is needed.
+    `install` is whether packages are installed, or the image holds everything already.
+    """
+
+    size: Size = field(default_factory=Size)
+    os_disk: Disk = field(default_factory=lambda: Disk("os"))
+    data_disk: Disk | None = None
+    nics: tuple[Nic, ...] = ()
+    admin: Admin = field(default_factory=Admin)
+    seed_pool: str | None = None
+    seed_name: str | None = None
+    running: bool = True
+    autostart: bool = True
+    install: bool = True
+    watchdog: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Machine:
     """What should exist: one machine.
 
@@ -196,3 +272,4 @@ class Machine:
     membership: Membership
     after: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    guest: Guest = field(default_factory=Guest)
