@@ -59,6 +59,11 @@ def directory_of(software: str) -> str:
     return f"@{{dir:{software}}}"
 
 
+def unit_of(service: str) -> str:
+    """The systemd unit of a service, on machines with a systemd of their own."""
+    return f"{service}.service"
+
+
 def replace_tokens(text: str, place: Callable[[str, str], str]) -> str:
     """`text` with each token replaced by `place(kind, name)`; kind is path, bin or dir."""
     return _TOKEN.sub(lambda found: place(found[1], found[2]), text)
@@ -194,7 +199,9 @@ class Disk:
 
     `volume_id` is what the platform calls it (a path, a volume key, an id). Without one, the
     platform clones `base` (its own default if None), or makes an empty disk, of `size` GiB
-    in `pool`. `mount` is where a data disk is mounted: formatted once, never again.
+    in `pool`. `mount` is where a data disk is mounted: formatted once, never again; its top
+    folder belongs to `owner` and has `mode`. A data disk without a volume and a size is a
+    wish: the platform may give it a size of its own, or leave it out.
     """
 
     name: str
@@ -204,6 +211,7 @@ class Disk:
     pool: str | None = None
     mount: str | None = None
     owner: str = "root"
+    mode: int = 0o755
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,9 +236,12 @@ class Nic:
 
 @dataclass(frozen=True, slots=True)
 class Admin:
-    """The first user of a guest, who may become root; the password is for the console alone."""
+    """The first user of a guest, who may become root; the password is for the console alone.
 
-    user: str = "ubuntu"
+    What is None is as the platform says.
+    """
+
+    user: str | None = None
     public_key: str | None = None
     password: str | None = field(default=None, repr=False)
 
@@ -241,6 +252,7 @@ class Guest:
 
     `seed_pool` and `seed_name` are where the cloud-init disk is put while it is needed.
     `install` is whether packages are installed, or the image holds everything already.
+    `watchdog` is the model of a watchdog in hardware, e.g. `i6300esb`.
     """
 
     size: Size = field(default_factory=Size)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pgstead.machine import Machine
+from pgstead.machine import Guest, Machine
 from pgstead.modules.base import Context, Facts
 from pgstead.modules.build import build
 from pgstead.modules.fake import FakeMaterials
@@ -81,6 +81,8 @@ def _described(machine: Machine) -> str:
             for slot in machine.membership.__dataclass_fields__
         },
     }
+    if machine.guest != Guest():  # not of a machine that shares a kernel
+        tree["guest"] = asdict(machine.guest)
     return json.dumps(tree, indent=1, default=plain) + "\n"
 
 

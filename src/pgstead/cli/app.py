@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pgstead.cli import change, connect, describe, keep, machines, observe
+from pgstead.cli import change, connect, describe, image, keep, machines, observe
 from pgstead.cli.failure import DEBUG
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for theme in (describe, change, observe, connect, machines, keep):
+for theme in (describe, change, observe, connect, machines, keep, image):
     theme.add(app)
 
 

@@ -35,6 +35,9 @@ class Materials(Protocol):
     def reserve(self, machines: Iterable[str]) -> None:
         """Find addresses for all of those machines that have none, in one go."""
 
+    def mac(self, machine: str, index: int) -> str:
+        """The MAC address of the machine's interface of that number, from 0 on."""
+
     def password(self, name: str) -> str:
         """The password of that name."""
 

@@ -17,12 +17,14 @@ from pgstead.modules.base import Context
 from pgstead.modules.checks import (
     Built,
     check_agreement,
+    check_cards,
     check_etcd_users,
     check_names,
     check_single_bootstrap,
     unnamed_balancers,
 )
 from pgstead.modules.outputs import OutputValue
+from pgstead.modules.parts.interfaces import wanted_address
 from pgstead.modules.parts.model import reveal
 from pgstead.modules.patroni_server.variables import PatroniServer
 from pgstead.modules.registry import KINDS, MODELS
@@ -52,6 +54,7 @@ def build(stack: Stack, context: Context) -> Blueprint:
     modules = tuple(stack.modules.values())
     _reserve(stack, modules, resolver, context)
     built = _joined([_built(stack, module, resolver, context) for module in modules])
+    check_cards(stack, built)
     check_agreement(stack, built)
     check_single_bootstrap(built)
     check_etcd_users(stack, built)
@@ -81,7 +84,9 @@ def _reserve(
         resolver.kind(module)  # an unknown one before anything else
     names = [(module, resolver.name(module)) for module in modules]
     check_names(stack, names)
-    context.materials.reserve(name for module, name in names if "ip" not in module.variables)
+    context.materials.reserve(
+        name for module, name in names if wanted_address(module.variables.get) is None
+    )
 
 
 def _built(stack: Stack, module: ModuleSource, resolver: Resolver, context: Context) -> Built:

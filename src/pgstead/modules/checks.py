@@ -18,6 +18,7 @@ from pgstead.spec.nearest import suggestion
 __all__ = [
     "Built",
     "check_agreement",
+    "check_cards",
     "check_etcd_users",
     "check_names",
     "check_single_bootstrap",
@@ -44,6 +45,21 @@ def check_names(stack: Stack, named: Iterable[tuple[ModuleSource, str]]) -> None
             raise stack.source.error(
                 (*module.path, "name"), f"modules.{other.key} has the name {name!r} already"
             )
+
+
+def check_cards(stack: Stack, built: Sequence[Built]) -> None:
+    """Raise `SpecError` if two interfaces have one MAC address, or one address of one network."""
+    owners: dict[tuple[object, ...], str] = {}
+    for one in built:
+        for card in one.machine.guest.nics:
+            network = card.network_id, card.network_name, card.macvtap
+            for what, key in (("MAC", (card.mac,)), ("address", (card.address, *network))):
+                other = owners.setdefault((what, *key), one.machine.name)
+                if other != one.machine.name:
+                    raise stack.source.error(
+                        one.module.path,
+                        f"machine {other!r} has the {what} {key[0]} already",
+                    )
 
 
 def check_agreement(stack: Stack, built: Sequence[Built]) -> None:

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
 from pgstead.machine import Machine
 from pgstead.modules.base import Context
 from pgstead.modules.etcd_server import machine as etcd
+from pgstead.modules.etcd_server.kvm import KvmEtcdServer
 from pgstead.modules.etcd_server.outputs import OUTPUTS as ETCD_OUTPUTS
 from pgstead.modules.etcd_server.variables import EtcdServer
 from pgstead.modules.outputs import COMMON, Output
 from pgstead.modules.parts.guest import Guest
 from pgstead.modules.patroni_server import machine as patroni
+from pgstead.modules.patroni_server.kvm import KvmPatroniServer
 from pgstead.modules.patroni_server.outputs import OUTPUTS as PATRONI_OUTPUTS
 from pgstead.modules.patroni_server.variables import PatroniServer
 from pgstead.modules.postgres_load_balancer import machine as load_balancer
+from pgstead.modules.postgres_load_balancer.kvm import KvmPostgresLoadBalancer
 from pgstead.modules.postgres_load_balancer.outputs import OUTPUTS as LOAD_BALANCER_OUTPUTS
 from pgstead.modules.postgres_load_balancer.variables import PostgresLoadBalancer
 from pgstead.modules.postgres_server import machine as postgres
+from pgstead.modules.postgres_server.kvm import KvmPostgresServer
 from pgstead.modules.postgres_server.outputs import OUTPUTS as POSTGRES_OUTPUTS
 from pgstead.modules.postgres_server.variables import PostgresServer
 
@@ -40,16 +44,32 @@ class Kind:
     shared: Shared | None = None
 
 
+_OURS: Mapping[str, Kind] = {
+    "etcd-server": Kind(EtcdServer, etcd.machine, {**COMMON, **ETCD_OUTPUTS}, etcd.shared),
+    "patroni-server": Kind(
+        PatroniServer, patroni.machine, {**COMMON, **PATRONI_OUTPUTS}, patroni.shared
+    ),
+    "postgres-load-balancer": Kind(
+        PostgresLoadBalancer, load_balancer.machine, {**COMMON, **LOAD_BALANCER_OUTPUTS}
+    ),
+    "postgres-server": Kind(PostgresServer, postgres.machine, {**COMMON, **POSTGRES_OUTPUTS}),
+}
+
+_OF_OLD: Mapping[str, type[Guest]] = {
+    "kvm-etcd-server": KvmEtcdServer,
+    "kvm-patroni-server": KvmPatroniServer,
+    "kvm-postgres-load-balancer": KvmPostgresLoadBalancer,
+    "kvm-postgres-server": KvmPostgresServer,
+}
+"""The same modules under their names of old: only the rules for their variables differ."""
+
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
-        "etcd-server": Kind(EtcdServer, etcd.machine, {**COMMON, **ETCD_OUTPUTS}, etcd.shared),
-        "patroni-server": Kind(
-            PatroniServer, patroni.machine, {**COMMON, **PATRONI_OUTPUTS}, patroni.shared
-        ),
-        "postgres-load-balancer": Kind(
-            PostgresLoadBalancer, load_balancer.machine, {**COMMON, **LOAD_BALANCER_OUTPUTS}
-        ),
-        "postgres-server": Kind(PostgresServer, postgres.machine, {**COMMON, **POSTGRES_OUTPUTS}),
+        **_OURS,
+        **{
+            name: replace(_OURS[name.removeprefix("kvm-")], model=model)
+            for name, model in _OF_OLD.items()
+        },
     }
 )
 

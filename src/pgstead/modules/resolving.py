@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from pgstead.errors import SpecError
 from pgstead.modules.base import Context
 from pgstead.modules.outputs import OutputValue
+from pgstead.modules.parts.interfaces import wanted_address
 from pgstead.modules.registry import KINDS, Kind
 from pgstead.spec import ModuleSource, Reference, Stack, Tree, UnknownName, interpolate
 from pgstead.spec.nearest import suggestion
@@ -67,7 +68,7 @@ class Resolver:
 
     def address(self, module: ModuleSource) -> str:
         """The address of a module's machine."""
-        wanted = self.variable(module, "ip")
+        wanted = wanted_address(lambda name: self.variable(module, name))
         if wanted is not None and not isinstance(wanted, str):
             raise self._stack.source.error((*module.path, "ip"), "must be an IPv4 address")
         return self._materials.address(self.name(module), wanted)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,20 @@ if TYPE_CHECKING:
     from pgstead.platforms.base import Platform
 
 
-def make(stack: spec.Stack, stack_id: str, file: Path) -> Platform:
-    """The platform that the stack file names; only that one is imported."""
+def make(
+    stack: spec.Stack,
+    stack_id: str,
+    file: Path,
+    *,
+    recorded: Callable[[], Mapping[str, Recorded]] = dict,
+    secret: Callable[[str], str] = str,
+) -> Platform:
+    """The platform that the stack file names; only that one is imported.
+
+    `recorded` gives what the state says was made, `secret` a password of the materials.
+    """
+    if stack.platform.kind == "libvirt":
+        return _libvirt(stack, stack_id, file, recorded, secret)
     if stack.platform.kind == "memory":
         from pgstead.platforms.memory import MemoryPlatform, World  # noqa: PLC0415
 
@@ -23,6 +35,32 @@ def make(stack: spec.Stack, stack_id: str, file: Path) -> Platform:
     from pgstead.platforms.local import LocalPlatform  # noqa: PLC0415
 
     return LocalPlatform(stack.platform, stack.name, stack_id)
+
+
+def _libvirt(
+    stack: spec.Stack,
+    stack_id: str,
+    file: Path,
+    recorded: Callable[[], Mapping[str, Recorded]],
+    secret: Callable[[str], str],
+) -> Platform:
+    from pgstead.errors import MissingSoftware  # noqa: PLC0415 - start-up time
+    from pgstead.spec.libvirt import LibvirtPlatform as Settings  # noqa: PLC0415 - as above
+
+    try:
+        from pgstead.platforms.libvirt import LibvirtPlatform  # noqa: PLC0415 - may be missing
+    except ModuleNotFoundError as error:
+        raise MissingSoftware(
+            f"the Python package {error.name} is not installed, which the platform libvirt needs",
+            hint="pip install 'pgstead[libvirt]'; libvirt-python is built with the packages"
+            " libvirt-dev, pkg-config and a compiler",
+        ) from None
+    settings = stack.platform
+    assert isinstance(settings, Settings)  # noqa: S101 - `kind` says so
+    folder = file.absolute().parent / ".pgstead" / stack.name
+    return LibvirtPlatform(
+        settings, stack.name, stack_id, secret=secret, folder=folder, recorded=recorded
+    )
 
 
 def providers(session: Session) -> Mapping[str, Provider]:

@@ -41,7 +41,16 @@ class Session:
     @cached_property
     def platform(self) -> Platform:
         """The ground that the machines stand on."""
-        return platforms.make(self.stack, self.state.stack_id, self.file)
+        return platforms.make(
+            self.stack,
+            self.state.stack_id,
+            self.file,
+            recorded=self.state.recorded,
+            secret=self._secret,
+        )
+
+    def _secret(self, name: str) -> str:
+        return self.materials.password(name)
 
     @cached_property
     def facts(self) -> Facts:

@@ -8,13 +8,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
+from pgstead.spec.libvirt import LibvirtPlatform
 from pgstead.spec.models import Location, Model, Problems, Secret, Text
 
 FORMAT = 1
 """The stack file format that this pgstead reads and writes."""
 
 _SCHEMES = ("sqlite:///", "postgresql://")
-_LATER = ("libvirt", "openstack")
+_LATER = ("openstack",)
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 
@@ -58,7 +59,7 @@ def _known_platform(value: Any) -> Any:
     if kind in _LATER:
         raise ValueError(
             f"the platform {kind} comes in a later version of pgstead; "
-            "this one knows local and memory"
+            "this one knows local, libvirt and memory"
         )
     return value
 
@@ -108,7 +109,7 @@ class MemoryPlatform(Model):
 
 
 Platform = Annotated[
-    LocalPlatform | MemoryPlatform,
+    LocalPlatform | LibvirtPlatform | MemoryPlatform,
     Field(discriminator="kind"),
 ]
 

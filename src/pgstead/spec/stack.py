@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pgstead.spec.cluster import Cluster
+from pgstead.spec.libvirt import LibvirtPlatform
 from pgstead.spec.settings import (
     CertificateAuthority,
     LocalPlatform,
@@ -42,7 +43,7 @@ class Stack:
 
     version: int
     name: str
-    platform: LocalPlatform | MemoryPlatform
+    platform: LibvirtPlatform | LocalPlatform | MemoryPlatform
     state: State
     production: bool
     certificate_authorities: Mapping[str, CertificateAuthority]

@@ -172,3 +172,24 @@ def test_chrony_is_for_machines_with_a_clock_of_their_own(make: Make, etcd: Tree
 def test_an_image_that_holds_everything_gets_no_packages(make: Make, etcd: Tree) -> None:
     assert make({**etcd, "install_dependencies": False}).software.packages == ()
     assert [one.name for one in make(etcd).software.packages] == ["etcd-server", "etcd-client"]
+
+
+def test_settings_are_the_users_to_say(make: Make, etcd: Tree) -> None:
+    settings = {
+        "auto_compaction_mode": "periodic",
+        "auto_compaction_retention": "1h",
+        "space_quota": 1 << 30,
+    }
+    conf = _conf(make({**etcd, "etcd": settings}))
+    assert conf["auto-compaction-mode"] == "periodic"
+    assert conf["auto-compaction-retention"] == "1h"
+    assert conf["quota-backend-bytes"] == 1 << 30
+
+
+def test_the_cluster_is_the_users_to_name(make: Make, etcd: Tree) -> None:
+    members = [{"name": "etcd-1", "ip": "10.1.0.1"}, {"name": "etcd-2", "ip": "10.1.0.2"}]
+    cluster = {"is_initializing": True, "initial_token": "mine", "initial_members": members}
+    conf = _conf(make({**etcd, "cluster": cluster}))
+    assert conf["initial-cluster-token"] == "mine"
+    assert conf["initial-cluster-state"] == "new"
+    assert conf["initial-cluster"] == "etcd-1=https://10.1.0.1:2380,etcd-2=https://10.1.0.2:2380"

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from pgstead.errors import SpecError
-from pgstead.machine import Machine, OnChange
+from pgstead.machine import Disk, Machine, OnChange, Package
 from pgstead.membership import Database, PatroniMember
 from pgstead.modules.build import Blueprint
 from pgstead.modules.fake import FakeMaterials
@@ -289,4 +289,73 @@ def test_packages_are_those_of_the_version(make: Make, patroni: Tree) -> None:
     assert names(make(patroni)) == ["postgresql", "patroni"]
     assert names(make(patroni, postgresql="15.18")) == ["postgresql-15", "patroni"]
     wanted = _with(patroni, "postgres", version=17)
-    assert names(make(wanted, platform="memory")) == ["postgresql-17", "patroni"]
+    assert names(make(wanted, platform="memory"))[:2] == ["postgresql-17", "python3-venv"]
+
+
+def test_patroni_comes_from_pypi_from_a_package_or_with_the_image(
+    make: Make, patroni: Tree
+) -> None:
+    tree = {**patroni, "patroni_version": "4.1.5"}
+    software = make(tree, platform="memory").software
+    (command,) = [one for one in software.setup if one.name == "patroni"]
+    assert command.argv[-1] == "patroni[etcd3,psycopg3]==4.1.5"
+    assert command.creates == "/opt/patroni/4.1.5/bin/patroni"
+    assert software.services[0].command[0] == f"@{{path:{command.creates}}}"
+    package = make({**tree, "patroni_install": "package"}, platform="memory")
+    assert package.software.services[0].command[0] == "@{bin:patroni}"
+    assert Package("patroni", "4.1.5") in package.software.packages
+    assert any("Debian 12" in warning for warning in package.warnings)
+    image = make({**tree, "install_dependencies": False}, platform="memory").software
+    assert image.services[0].command[0] == "@{bin:patroni}"
+    assert {one.name for one in image.setup} == {"watchdog"}
+    with pytest.raises(SpecError, match=r"patroni_version.*4\.0 or newer"):
+        make({**patroni, "patroni_version": "3.3.2"})
+
+
+def test_a_leader_that_hangs_is_reset_by_what_is_wanted(make: Make, patroni: Tree) -> None:
+    soft = make(patroni, platform="memory")
+    assert soft.guest.watchdog is None
+    assert _conf(soft)["watchdog"] == {
+        "mode": "required",
+        "device": "/dev/watchdog",
+        "safety_margin": -1,
+    }
+    hard = make(_with(patroni, "patroni", watchdog="i6300esb"), platform="memory")
+    assert hard.guest.watchdog == "i6300esb"
+    texts = {file.path: file.content for file in hard.software.files}
+    assert texts["/etc/modules-load.d/pgstead.conf"] == "i6300esb\n"
+    assert "modprobe i6300esb\n" in texts["/usr/local/lib/pgstead/watchdog"]
+    none = make(_with(patroni, "patroni", watchdog="off"), platform="memory")
+    assert _conf(none)["watchdog"] == {"mode": "off"}
+    assert "watchdog" not in {one.name for one in none.software.setup}
+
+
+def test_data_lie_on_a_disk_that_the_folder_can_be_renamed_on(make: Make, patroni: Tree) -> None:
+    disk = make({**patroni, "data_volume_id": "/pool/data"}, platform="memory").guest.data_disk
+    assert disk == Disk(
+        "data", volume_id="/pool/data", mount="/var/lib/postgresql", owner="postgres"
+    )
+
+
+def test_timings_are_the_users_to_say(make: Make, patroni: Tree) -> None:
+    timings = {
+        "ttl": 30,
+        "loop_wait": 4,
+        "retry_timeout": 9,
+        "master_start_timeout": 7,
+        "master_stop_timeout": 6,
+        "use_pg_rewind": False,
+    }
+    settings = _member(make(_with(patroni, "patroni", **timings))).settings
+    assert (settings["ttl"], settings["loop_wait"], settings["retry_timeout"]) == (30, 4, 9)
+    assert (settings["primary_start_timeout"], settings["primary_stop_timeout"]) == (7, 6)
+    assert settings["postgresql"]["use_pg_rewind"] is False
+
+
+def test_a_cluster_has_a_place_and_a_way_to_etcd(make: Make, patroni: Tree) -> None:
+    tree = _with(patroni, "patroni", scope="mine", namespace="/db/", name="first")
+    tree["etcd"] = {"endpoints": ["10.9.0.1:2379"], "username": "me", "password": "made-up"}
+    conf = _conf(make(tree))
+    assert (conf["scope"], conf["namespace"], conf["name"]) == ("mine", "/db/", "first")
+    assert conf["etcd3"]["hosts"] == ["10.9.0.1:2379"]
+    assert (conf["etcd3"]["username"], conf["etcd3"]["password"]) == ("me", "made-up")

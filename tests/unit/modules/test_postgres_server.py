@@ -141,18 +141,32 @@ def test_an_authority_is_needed(make: Make, server: Tree) -> None:
 
 
 @pytest.mark.parametrize(
-    ("image", "package"),
+    ("image", "version"),
     [
-        ("postgres:12.9", "postgresql-12"),
-        ("registry.local:5000/library/postgres:16-alpine", "postgresql-16"),
-        ("postgres:latest", "postgresql"),
-        ("postgres", "postgresql"),
-        ("postgres@sha256:0123", "postgresql"),
+        ("postgres:12.9", "12\n"),
+        ("registry.local:5000/library/postgres:16-alpine", "16\n"),
+        ("postgres:latest", None),
+        ("postgres", None),
+        ("postgres@sha256:0123", None),
     ],
 )
-def test_an_image_says_the_version(image: str, package: str, make: Make, server: Tree) -> None:
+def test_data_of_another_version_are_not_touched(
+    image: str, version: str | None, make: Make, server: Tree
+) -> None:
     machine = make({**server, "postgres_image": image}, platform="memory")
-    assert [one.name for one in machine.software.packages] == [package]
+    found = [one for one in machine.software.files if one.path.endswith("major-version")]
+    assert [(one.content, one.on_change) for one in found] == (
+        [(version, OnChange.REFUSE)] if version else []
+    )
+
+
+def test_packages_are_the_distributions_or_postgresqls_own(make: Make, server: Tree) -> None:
+    software = make({**server, "version": "16"}, platform="memory").software
+    assert software.packages[0].name == "postgresql-16"
+    own = make({**server, "version": "16", "package_source": "postgresql"}, platform="memory")
+    (command,) = [one for one in own.software.setup if one.name == "postgresql-packages"]
+    assert command.argv[-1] == "postgresql-16"
+    assert "postgresql-16" not in {one.name for one in own.software.packages}
 
 
 def test_where_servers_are_lent_an_image_is_a_wish(make: Make, server: Tree) -> None:

@@ -5,16 +5,23 @@ from __future__ import annotations
 from pgstead.modules.base import Context
 from pgstead.modules.etcd_server.variables import EtcdServer
 from pgstead.modules.parts.certificates import lifetime_cautions
+from pgstead.modules.parts.guest import without_effect
 from pgstead.modules.parts.software import fact
 
 __all__ = ["cautions"]
 
 LARGEST_QUOTA = 8 * 1024**3
+ON_GUESTS = ("etcd_download", "fluentbit", "fluentbit_dynamic_config")
 
 
 def cautions(variables: EtcdServer, context: Context) -> tuple[str, ...]:
     """Warnings about these variables, in whole sentences."""
-    return (*lifetime_cautions(variables), *_quota(variables), *_version(context))
+    return (
+        *lifetime_cautions(variables),
+        *_quota(variables),
+        *_version(context),
+        *without_effect(variables, context, *ON_GUESTS),
+    )
 
 
 def _quota(variables: EtcdServer) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from pgstead.certificates import KeyPair
 from pgstead.machine import (
     BOOTSTRAP_ONLY,
     Directory,
+    Disk,
     File,
     Machine,
     OnChange,
@@ -22,7 +23,10 @@ from pgstead.modules.base import Context
 from pgstead.modules.etcd_server.cautions import cautions
 from pgstead.modules.etcd_server.variables import EtcdServer
 from pgstead.modules.parts.certificates import issue, operator, tls_files
-from pgstead.modules.parts.chrony import chrony_software
+from pgstead.modules.parts.common import common_software
+from pgstead.modules.parts.downloads import download_software, downloaded
+from pgstead.modules.parts.fluentbit import fluentbit_software
+from pgstead.modules.parts.guest import guest
 from pgstead.modules.parts.model import reveal
 from pgstead.modules.parts.software import combine
 from pgstead.render import render
@@ -42,11 +46,19 @@ open but not yet served, and waits for two seconds."""
 
 def machine(variables: EtcdServer, context: Context) -> Machine:
     """The machine of an etcd member."""
-    address = context.materials.address(variables.name, variables.ip)
+    address = context.materials.address(variables.name, variables.wanted_ip)
     pair = _server_pair(variables, context, address)
     software = combine(
         _etcd(variables, context, address, pair),
-        chrony_software(variables.chrony, install=variables.install_dependencies),
+        common_software(variables, context, address),
+        fluentbit_software(
+            variables.fluentbit,
+            variables.fluentbit_dynamic_config,
+            context,
+            variables.name,
+            service="etcd",
+            install=variables.install_dependencies,
+        ),
     )
     return Machine(
         name=variables.name,
@@ -55,6 +67,9 @@ def machine(variables: EtcdServer, context: Context) -> Machine:
         software=software,
         membership=_membership(variables, context, address, pair),
         warnings=cautions(variables, context),
+        guest=guest(
+            variables, context, address, data=Disk("data", mount=DATA, owner="etcd", mode=0o700)
+        ),
     )
 
 
@@ -87,9 +102,8 @@ def _server_pair(variables: EtcdServer, context: Context, address: str) -> KeyPa
 
 def _etcd(variables: EtcdServer, context: Context, address: str, pair: KeyPair) -> Software:
     texts = {"ca.crt": pair.ca, "server.crt": pair.certificate, "server.key": pair.key}
-    packages = (Package("etcd-server"), Package("etcd-client"))
-    return Software(
-        packages=packages if variables.install_dependencies else (),
+    program, programs = _program(variables, context)
+    own = Software(
         users=(User("etcd"),),
         directories=(
             Directory("/etc/etcd", mode=0o755, owner="etcd"),
@@ -108,14 +122,27 @@ def _etcd(variables: EtcdServer, context: Context, address: str, pair: KeyPair) 
             # etcd reads its certificates anew at each handshake: no service to tell.
             *tls_files(TLS, texts, owner="etcd", service=None),
         ),
-        services=(_service(),),
+        services=(_service(program),),
     )
+    return combine(programs, own)
 
 
-def _service() -> Service:
+def _program(variables: EtcdServer, context: Context) -> tuple[str, Software]:
+    """What runs, and what brings it: packages, or an archive on machines of their own."""
+    download = variables.etcd_download
+    if not variables.install_dependencies:
+        return binary("etcd"), Software()
+    if download is None or context.facts.shares_kernel:
+        packages = (Package("etcd-server"), Package("etcd-client"))
+        return binary("etcd"), Software(packages=packages)
+    fetched = download_software(download, "etcd", ("etcd", "etcdctl"))
+    return downloaded(download, "etcd", "etcd"), fetched
+
+
+def _service(program: str) -> Service:
     return Service(
         name="etcd",
-        command=(binary("etcd"), "--config-file", path(CONFIGURATION)),
+        command=(program, "--config-file", path(CONFIGURATION)),
         user="etcd",
         ready=Probe(CLIENT_PORT),
         stagger=STAGGER,

@@ -10,7 +10,10 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from pgstead.modules.parts.guest import Guest
+from pgstead.modules.parts.downloads import Download
+from pgstead.modules.parts.fluentbit import EtcdFluentBit
+from pgstead.modules.parts.fluentbit_dynamic import DynamicConfiguration
+from pgstead.modules.parts.guest import DataGuest
 from pgstead.modules.parts.model import Address, HostName, Line, Many, Model, Secret
 
 __all__ = ["Authentication", "Cluster", "Etcd", "EtcdServer", "InitialMember", "Tls", "User"]
@@ -121,10 +124,12 @@ class Tls(Model):
     server_key: Secret = Field(description="Private key of server_cert, in PEM.")
 
 
-class EtcdServer(Guest):
+class EtcdServer(DataGuest):
     """Variables of the module `etcd-server`."""
 
-    source: Literal["etcd-server"] = Field(default="etcd-server", description="The module.")
+    source: Literal["etcd-server", "kvm-etcd-server"] = Field(
+        default="etcd-server", description="The module."
+    )
     etcd: Etcd = Field(default_factory=Etcd, description="Settings of etcd.")
     authentication_bootstrap: Authentication = Field(
         default_factory=Authentication, description="Users of the cluster."
@@ -133,11 +138,27 @@ class EtcdServer(Guest):
     tls: Tls | None = Field(
         default=None, description="Certificates made elsewhere; instead of `ca`."
     )
+    etcd_download: Download | None = Field(
+        default=None,
+        description="An archive of etcd to install instead of packages, on guests. Ours.",
+    )
+    fluentbit: EtcdFluentBit = Field(
+        default_factory=EtcdFluentBit, description="Logs, forwarded by fluent-bit; on guests."
+    )
+    fluentbit_dynamic_config: DynamicConfiguration = Field(
+        default_factory=DynamicConfiguration,
+        description="fluent-bit's configuration from elsewhere, kept current.",
+    )
 
     @model_validator(mode="after")
     def _one_source_of_certificates(self) -> Self:
         if (self.ca is None) == (self.tls is None):
             raise ValueError("give one of `ca`, which issues certificates, and `tls`")
+        return self
+
+    @model_validator(mode="after")
+    def _logs_can_be_sent(self) -> Self:
+        self.fluentbit.check(self.fluentbit_dynamic_config)
         return self
 
     @model_validator(mode="after")

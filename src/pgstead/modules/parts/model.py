@@ -6,18 +6,23 @@ import ipaddress
 import re
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from pgstead.spec import Model, Port, Problems, Secret, Version
 
 __all__ = [
     "Address",
+    "Blank",
     "HostName",
     "Hours",
     "Line",
+    "Mac",
     "Many",
+    "MaybeAddress",
+    "MaybeLine",
     "Model",
     "Port",
+    "PrefixLength",
     "Problems",
     "Secret",
     "Version",
@@ -57,14 +62,47 @@ def _line(text: str) -> str:
     return text
 
 
+def _blank(value: object) -> object:
+    """Nothing: in many a stack file, an empty text says that a variable is not given."""
+    return None if value == "" else value
+
+
+def _number(value: object) -> object:
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+def _mac(text: str) -> str:
+    octets = text.lower().split(":")
+    if len(octets) != 6 or not all(re.fullmatch("[0-9a-f]{2}", octet) for octet in octets):  # noqa: PLR2004 - an octet is two digits, an address six
+        raise ValueError("must be a MAC address such as 52:54:00:de:e3:64")
+    if int(octets[0], 16) & 1:
+        raise ValueError("is a multicast address, which no interface can have")
+    return ":".join(octets)
+
+
 Address = Annotated[str, AfterValidator(_address)]
 """An IPv4 address."""
+
+Blank = BeforeValidator(_blank)
+"""Turns an empty text into None."""
+
+MaybeAddress = Annotated[Address | None, Blank]
+"""An IPv4 address; an empty text is none."""
+
+Mac = Annotated[Annotated[str, AfterValidator(_mac)] | None, Blank]
+"""A MAC address in lower case; an empty text is none."""
+
+PrefixLength = Annotated[Annotated[int, Field(ge=1, le=32)] | None, BeforeValidator(_number), Blank]
+"""Bits of an IPv4 network's part of an address; also as a text, and an empty one is none."""
 
 HostName = Annotated[str, AfterValidator(_host_name)]
 """The name of a machine or of a cluster's member."""
 
 Line = Annotated[str, AfterValidator(_line)]
 """Text that cannot end the line of a configuration file that it goes into."""
+
+MaybeLine = Annotated[Line | None, Blank]
+"""Text of one line; an empty one is none."""
 
 Hours = Annotated[int, Field(gt=0)]
 """A period in hours."""

@@ -10,11 +10,11 @@ __all__ = ["combine", "fact", "major", "require_major"]
 
 
 def combine(*parts: Software) -> Software:
-    """One software made of several, in that order."""
+    """One software made of several, in that order; what several need alike stands once."""
     return Software(
-        packages=tuple(item for part in parts for item in part.packages),
-        users=tuple(item for part in parts for item in part.users),
-        directories=tuple(item for part in parts for item in part.directories),
+        packages=tuple(dict.fromkeys(item for part in parts for item in part.packages)),
+        users=tuple(dict.fromkeys(item for part in parts for item in part.users)),
+        directories=tuple(dict.fromkeys(item for part in parts for item in part.directories)),
         files=tuple(item for part in parts for item in part.files),
         setup=tuple(item for part in parts for item in part.setup),
         services=tuple(item for part in parts for item in part.services),

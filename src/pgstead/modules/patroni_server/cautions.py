@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pgstead.modules.base import Context
 from pgstead.modules.parts.certificates import lifetime_cautions
+from pgstead.modules.parts.guest import without_effect
 from pgstead.modules.parts.model import reveal
 from pgstead.modules.patroni_server.variables import Patroni, PatroniServer, Postgres
 
@@ -13,6 +14,13 @@ __all__ = ["cautions"]
 
 LONG_TTL = 60
 LONG_START = 30
+ON_GUESTS = (
+    "fluentbit",
+    "fluentbit_dynamic_config",
+    "package_source",
+    "patroni_install",
+    "patroni_version",
+)
 
 
 def cautions(variables: PatroniServer, context: Context) -> tuple[str, ...]:
@@ -23,6 +31,8 @@ def cautions(variables: PatroniServer, context: Context) -> tuple[str, ...]:
         *_replication(variables.patroni),
         *_passwords(variables.postgres),
         *_networks(variables.postgres, context),
+        *_package(variables, context),
+        *without_effect(variables, context, *ON_GUESTS),
     )
 
 
@@ -66,6 +76,15 @@ def _passwords(postgres: Postgres) -> Iterator[str]:
                 f"postgres.{name} equals postgres.superuser_password: whoever sees one of"
                 " them, e.g. in a standby's connection, is superuser."
             )
+
+
+def _package(variables: PatroniServer, context: Context) -> Iterator[str]:
+    wanted = variables.patroni_install, variables.package_source
+    if wanted == ("package", "distribution") and not context.facts.shares_kernel:
+        yield (
+            "patroni_install is package and package_source distribution: Patroni must be 4.0 or"
+            " newer, and Debian 12 and Ubuntu 24.04 have 3.x; package_source postgresql has it."
+        )
 
 
 def _networks(postgres: Postgres, context: Context) -> Iterator[str]:

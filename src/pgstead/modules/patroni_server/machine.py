@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 from pgstead.errors import MissingSoftware
 from pgstead.machine import (
+    Command,
     Directory,
+    Disk,
     File,
     Machine,
     OnChange,
@@ -21,9 +23,13 @@ from pgstead.machine import (
 )
 from pgstead.membership import PatroniMember
 from pgstead.modules.base import Context
-from pgstead.modules.parts.chrony import chrony_software
+from pgstead.modules.parts.common import common_software
+from pgstead.modules.parts.fluentbit import fluentbit_software
+from pgstead.modules.parts.guest import guest
 from pgstead.modules.parts.hba import hba_lines
 from pgstead.modules.parts.model import reveal
+from pgstead.modules.parts.postgresql_packages import postgresql_packages
+from pgstead.modules.parts.scripts import DONE, folders, script, step
 from pgstead.modules.parts.software import combine, fact, require_major
 from pgstead.modules.patroni_server.cautions import cautions
 from pgstead.modules.patroni_server.credentials import FOLDER as TLS
@@ -37,7 +43,10 @@ __all__ = ["machine", "shared"]
 FOLDER = "/etc/patroni"
 """Patroni reads all of its *.yml files, in the alphabet's order, as one configuration."""
 
-DATA = "/var/lib/postgresql/data"
+HOME = "/var/lib/postgresql"
+"""Where a data disk is mounted: PostgreSQL wants a data folder that it can rename."""
+
+DATA = f"{HOME}/data"
 SOCKETS = "/run/postgresql"
 STATE = "/var/lib/patroni"
 PORT = 5432
@@ -52,19 +61,28 @@ def machine(variables: PatroniServer, context: Context) -> Machine:
     Raises `MissingSoftware` for a Patroni or PostgreSQL that does not do.
     """
     _require_patroni(context)
-    address = context.materials.address(variables.name, variables.ip)
+    address = context.materials.address(variables.name, variables.wanted_ip)
     tls = credentials(variables, context, address)
     software = combine(
         _packages(variables, context),
         Software(
             users=(User("postgres"),),
-            directories=_directories(),
+            directories=_directories(context),
             files=(*_files(variables, context, address, tls), *tls.files),
-            services=(_service(),),
+            services=(_service(variables, context),),
         ),
-        _watchdog(context),
-        chrony_software(variables.chrony, install=variables.install_dependencies),
+        _watchdog(variables, context),
+        common_software(variables, context, address),
+        fluentbit_software(
+            variables.fluentbit,
+            variables.fluentbit_dynamic_config,
+            context,
+            variables.name,
+            service="patroni",
+            install=variables.install_dependencies,
+        ),
     )
+    watchdog = variables.patroni.watchdog
     return Machine(
         name=variables.name,
         module=context.module,
@@ -72,6 +90,13 @@ def machine(variables: PatroniServer, context: Context) -> Machine:
         software=software,
         membership=_membership(variables, address, tls),
         warnings=cautions(variables, context),
+        guest=guest(
+            variables,
+            context,
+            address,
+            data=Disk("data", mount=HOME, owner="postgres"),
+            watchdog=watchdog if watchdog == "i6300esb" else None,
+        ),
     )
 
 
@@ -87,16 +112,59 @@ def _require_patroni(context: Context) -> None:
 
 def _packages(variables: PatroniServer, context: Context) -> Software:
     major = require_major(context, variables.postgres.version)
-    if not variables.install_dependencies:
-        return Software()
-    postgresql = "postgresql" if major is None else f"postgresql-{major}"
-    return Software(
-        packages=(Package(postgresql), Package("patroni", version=variables.patroni_version))
+    postgresql = Package("postgresql" if major is None else f"postgresql-{major}")
+    patroni = Package("patroni", version=variables.patroni_version)
+    alone = _has_venv(variables, context)
+    return combine(
+        postgresql_packages(
+            context,
+            variables.package_source,
+            *((postgresql,) if alone else (postgresql, patroni)),
+            install=variables.install_dependencies,
+        ),
+        _venv(variables.patroni_version) if alone else Software(),
     )
 
 
-def _directories() -> tuple[Directory, ...]:
+def _has_venv(variables: PatroniServer, context: Context) -> bool:
+    """Whether Patroni is installed from PyPI; an image holds it already."""
+    installed = variables.install_dependencies and not context.facts.shares_kernel
+    return installed and variables.patroni_install == "venv"
+
+
+def _venv(version: str | None) -> Software:
+    """Patroni from PyPI; another version is another folder."""
+    folder = _venv_folder(version)
+    pip = (path(f"{folder}/bin/pip"), "install", "--no-input", "--disable-pip-version-check")
+    wanted = f"patroni[etcd3,psycopg3]{f'=={version}' if version else '>=4.0.4'}"
+    return Software(
+        packages=(Package("python3-venv"),),
+        directories=(Directory("/opt/patroni", mode=0o755),),
+        setup=(
+            Command(
+                "patroni-venv",
+                ("/usr/bin/python3", "-m", "venv", path(folder)),
+                creates=f"{folder}/bin/pip",
+            ),
+            Command("patroni", (*pip, wanted), creates=f"{folder}/bin/patroni"),
+        ),
+    )
+
+
+def _venv_folder(version: str | None) -> str:
+    return f"/opt/patroni/{version or 'newest'}"
+
+
+def _program(variables: PatroniServer, context: Context) -> str:
+    if _has_venv(variables, context):
+        return path(f"{_venv_folder(variables.patroni_version)}/bin/patroni")
+    return binary("patroni")
+
+
+def _directories(context: Context) -> tuple[Directory, ...]:
+    home = Directory(HOME, mode=0o755, owner="postgres")
     return (
+        *(() if context.facts.shares_kernel else (home,)),
         Directory(FOLDER, mode=0o750, owner="postgres"),
         Directory(TLS, mode=0o750, owner="postgres"),
         Directory(STATE, mode=0o700, owner="postgres"),
@@ -154,7 +222,7 @@ def _local_values(
         "disposable": patroni.is_synchronous,
         "pg_hba": _hba(variables, context),
         "users": _users(variables),
-        "watchdog": not context.facts.shares_kernel,
+        "watchdog": _has_watchdog(variables, context),
         "safety_margin": patroni.watchdog_safety_margin,
     }
 
@@ -191,10 +259,10 @@ def _users(variables: PatroniServer) -> list[tuple[str, str, str]]:
     ]
 
 
-def _service() -> Service:
+def _service(variables: PatroniServer, context: Context) -> Service:
     return Service(
         name="patroni",
-        command=(binary("patroni"), path(FOLDER)),
+        command=(_program(variables, context), path(FOLDER)),
         user="postgres",
         environment={"LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"},
         reload_signal="HUP",
@@ -203,16 +271,24 @@ def _service() -> Service:
     )
 
 
-def _watchdog(context: Context) -> Software:
-    """A watchdog device in software, which Patroni's user may open."""
-    if context.facts.shares_kernel:
+def _has_watchdog(variables: PatroniServer, context: Context) -> bool:
+    return variables.patroni.watchdog != "off" and not context.facts.shares_kernel
+
+
+def _watchdog(variables: PatroniServer, context: Context) -> Software:
+    """A watchdog, in the kernel or of the virtual machine, which Patroni's user may open."""
+    if not _has_watchdog(variables, context):
         return Software()
+    module = variables.patroni.watchdog
     rule = 'KERNEL=="watchdog", OWNER="postgres", MODE="0600"\n'
     return Software(
+        directories=folders(),
         files=(
-            File("/etc/modules-load.d/pgstead.conf", "softdog\n", mode=0o644),
+            File("/etc/modules-load.d/pgstead.conf", f"{module}\n", mode=0o644),
             File("/etc/udev/rules.d/61-pgstead-watchdog.rules", rule, mode=0o644),
-        )
+            script(PACKAGE, "watchdog.j2", module=module, done=path(f"{DONE}/watchdog")),
+        ),
+        setup=(step("watchdog", creates=f"{DONE}/watchdog"),),
     )
 
 

@@ -10,9 +10,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pgstead.modules.parts.guest import Guest
-from pgstead.modules.parts.model import Line, Many, Model, Secret, Version, problem
+from pgstead.modules.parts.fluentbit import PatroniFluentBit
+from pgstead.modules.parts.fluentbit_dynamic import DynamicConfiguration
+from pgstead.modules.parts.guest import DataGuest
+from pgstead.modules.parts.model import Line, Many, MaybeLine, Model, Secret, Version, problem
 from pgstead.modules.parts.network import Network
+from pgstead.modules.parts.postgresql_packages import PackageSource
 from pgstead.modules.patroni_server.parameters import refuse_managed
 
 __all__ = [
@@ -25,6 +28,10 @@ __all__ = [
     "Postgres",
     "Synchronous",
 ]
+
+
+OLDEST = 4
+"""The oldest major version of Patroni that will do."""
 
 
 class Parameter(Model):
@@ -181,6 +188,13 @@ class Patroni(Model):
             " -1: half of ttl. There is no watchdog on the platform local."
         ),
     )
+    watchdog: Literal["softdog", "i6300esb", "off"] = Field(
+        default="softdog",
+        description=(
+            "What resets a guest whose Patroni hangs: the kernel's softdog, a device of the"
+            " virtual machine (i6300esb), or nothing (off). Ours."
+        ),
+    )
     use_pg_rewind: bool = Field(
         default=True, description="Whether a former primary catches up by pg_rewind."
     )
@@ -227,10 +241,12 @@ _GIVEN = (
 )
 
 
-class PatroniServer(Guest):
+class PatroniServer(DataGuest):
     """Variables of the module `patroni-server`."""
 
-    source: Literal["patroni-server"] = Field(default="patroni-server", description="The module.")
+    source: Literal["patroni-server", "kvm-patroni-server"] = Field(
+        default="patroni-server", description="The module."
+    )
     certificate_names: Many[Line] = Field(
         default=(),
         description=(
@@ -241,9 +257,42 @@ class PatroniServer(Guest):
     postgres: Postgres = Field(description="PostgreSQL.")
     etcd: Etcd = Field(description="The etcd cluster that holds Patroni's state.")
     patroni: Patroni = Field(description="Patroni.")
-    patroni_version: Line | None = Field(
-        default=None, description="Version of Patroni to install, 4.0 or newer."
+    patroni_version: MaybeLine = Field(
+        default=None, pattern=r"^\d+(\.\d+)*$", description="Version of Patroni, 4.0 or newer."
     )
+    patroni_install: Literal["venv", "package"] = Field(
+        default="venv",
+        description=(
+            "Where Patroni comes from on guests: PyPI, into a virtual environment, or a package"
+            " of package_source. Ours."
+        ),
+    )
+    package_source: PackageSource = Field(
+        default="distribution",
+        description=(
+            "Whose packages are installed on guests: the distribution's, or those of"
+            " PostgreSQL's own apt repository. Ours."
+        ),
+    )
+    fluentbit: PatroniFluentBit = Field(
+        default_factory=PatroniFluentBit, description="Logs, forwarded by fluent-bit; on guests."
+    )
+    fluentbit_dynamic_config: DynamicConfiguration = Field(
+        default_factory=DynamicConfiguration,
+        description="fluent-bit's configuration from elsewhere, kept current.",
+    )
+
+    @model_validator(mode="after")
+    def _logs_can_be_sent(self) -> Self:
+        self.fluentbit.check(self.fluentbit_dynamic_config)
+        return self
+
+    @model_validator(mode="after")
+    def _patroni_is_new_enough(self) -> Self:
+        version = self.patroni_version
+        if version is not None and int(version.partition(".")[0]) < OLDEST:
+            raise problem(f"is {version}, but 4.0 or newer is needed", "patroni_version")
+        return self
 
     @model_validator(mode="after")
     def _one_source_of_certificates(self) -> Self:

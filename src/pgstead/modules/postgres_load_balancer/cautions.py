@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pgstead.modules.base import Context
 from pgstead.modules.parts.certificates import LONG, YEAR, lifetime_cautions
+from pgstead.modules.parts.guest import without_effect
 from pgstead.modules.postgres_load_balancer.variables import HAProxy, PostgresLoadBalancer, seconds
 
 __all__ = ["cautions"]
@@ -12,13 +14,14 @@ __all__ = ["cautions"]
 SHORT_IDLE = 600
 
 
-def cautions(variables: PostgresLoadBalancer) -> tuple[str, ...]:
+def cautions(variables: PostgresLoadBalancer, context: Context) -> tuple[str, ...]:
     """Warnings about these variables, in whole sentences."""
     return (
         *lifetime_cautions(variables),
         *_certificate(variables.haproxy),
         *_sessions(variables.haproxy),
-        *_registry(variables),
+        *_container(variables, context),
+        *without_effect(variables, context, "container_runtime", "fluentd"),
     )
 
 
@@ -51,6 +54,14 @@ def _sessions(haproxy: HAProxy) -> Iterator[str]:
         )
 
 
-def _registry(variables: PostgresLoadBalancer) -> Iterator[str]:
-    if variables.container_registry.url:
-        yield "container_registry has no effect: HAProxy runs from a package, not a container."
+def _container(variables: PostgresLoadBalancer, context: Context) -> Iterator[str]:
+    if variables.wants_container and context.facts.shares_kernel:
+        yield (
+            "haproxy_image and container_registry have no effect on this platform: the HAProxy"
+            " that is installed runs, not a container."
+        )
+    if not variables.container_registry.encrypted:
+        yield (
+            "container_registry.url is not https: whoever is in between reads the password and"
+            " can give another image."
+        )

@@ -21,7 +21,10 @@ from pgstead.machine import (
 from pgstead.membership import LoadBalancer, TlsClient
 from pgstead.modules.base import Context
 from pgstead.modules.parts.certificates import SigningAuthority, issue, operator, tls_files
-from pgstead.modules.parts.chrony import chrony_software
+from pgstead.modules.parts.common import common_software
+from pgstead.modules.parts.containers import Container, container_software, qualified, run_in
+from pgstead.modules.parts.fluentd import fluentd_software
+from pgstead.modules.parts.guest import guest
 from pgstead.modules.parts.software import combine
 from pgstead.modules.postgres_load_balancer.cautions import cautions
 from pgstead.modules.postgres_load_balancer.variables import HAProxy, PostgresLoadBalancer
@@ -34,6 +37,9 @@ TLS = "/etc/haproxy/tls"
 RUN = "/run/haproxy"
 PORT = 5432
 
+IMAGE = "haproxy:3.0"
+"""Where a registry is given and no image: a release that is supported for years."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Certificates:
@@ -44,11 +50,19 @@ class _Certificates:
 
 def machine(variables: PostgresLoadBalancer, context: Context) -> Machine:
     """The machine of a load balancer."""
-    address = context.materials.address(variables.name, variables.ip)
+    address = context.materials.address(variables.name, variables.wanted_ip)
     certificates = _certificates(_with_authority(variables), context, address)
     software = combine(
-        _haproxy(variables, address, certificates),
-        chrony_software(variables.chrony, install=variables.install_dependencies),
+        _program(variables, context),
+        _haproxy(variables, context, address, certificates),
+        common_software(variables, context, address),
+        fluentd_software(
+            variables.fluentd,
+            context,
+            variables.name,
+            service="haproxy",
+            install=variables.install_dependencies,
+        ),
     )
     return Machine(
         name=variables.name,
@@ -56,7 +70,8 @@ def machine(variables: PostgresLoadBalancer, context: Context) -> Machine:
         address=address,
         software=software,
         membership=_membership(variables, address, certificates.operator),
-        warnings=cautions(variables),
+        warnings=cautions(variables, context),
+        guest=guest(variables, context, address),
     )
 
 
@@ -86,8 +101,29 @@ def _certificates(variables: PostgresLoadBalancer, context: Context, address: st
     )
 
 
+def _program(variables: PostgresLoadBalancer, context: Context) -> Software:
+    """HAProxy as a package, or as a container on machines of their own."""
+    install = variables.install_dependencies
+    if not _in_container(variables, context):
+        return Software(packages=(Package("haproxy"),) if install else ())
+    container = Container(
+        name="haproxy",
+        image=qualified(variables.haproxy_image or IMAGE, variables.container_registry.host),
+        user="haproxy",
+        runtime=variables.container_runtime,
+        mounts={"/etc/haproxy": "/etc/haproxy:ro", RUN: RUN},
+        environment={},
+        registry=variables.container_registry,
+    )
+    return container_software(container, install=install)
+
+
+def _in_container(variables: PostgresLoadBalancer, context: Context) -> bool:
+    return variables.wants_container and not context.facts.shares_kernel
+
+
 def _haproxy(
-    variables: PostgresLoadBalancer, address: str, certificates: _Certificates
+    variables: PostgresLoadBalancer, context: Context, address: str, certificates: _Certificates
 ) -> Software:
     client, server = certificates.client, certificates.server
     texts = {
@@ -104,7 +140,6 @@ def _haproxy(
         service="haproxy",
     )
     return Software(
-        packages=(Package("haproxy"),) if variables.install_dependencies else (),
         users=(User("haproxy"),),
         directories=(
             Directory("/etc/haproxy", mode=0o755, owner="haproxy"),
@@ -112,27 +147,22 @@ def _haproxy(
             Directory(RUN, mode=0o755, owner="haproxy"),
         ),
         files=(configuration, *tls_files(TLS, texts, owner="haproxy", service="haproxy")),
-        services=(_service(),),
+        services=(_service(variables, context),),
     )
 
 
-def _service() -> Service:
+def _service(variables: PostgresLoadBalancer, context: Context) -> Service:
     """A master that stays in the foreground, and workers that it replaces.
 
     USR2 starts a new worker on the same sockets; the old one stops listening and ends with
     its last session.
     """
+    socket = f"{path(f'{RUN}/master.sock')},mode,600"
+    words = ("-W", "-db", "-f", path(CONFIGURATION), "-S", socket)
+    contained = _in_container(variables, context)
     return Service(
         name="haproxy",
-        command=(
-            binary("haproxy"),
-            "-W",
-            "-db",
-            "-f",
-            path(CONFIGURATION),
-            "-S",
-            f"{path(f'{RUN}/master.sock')},mode,600",
-        ),
+        command=run_in("haproxy", "haproxy", *words) if contained else (binary("haproxy"), *words),
         user="haproxy",
         reload_signal="USR2",
         stop_signal="TERM",

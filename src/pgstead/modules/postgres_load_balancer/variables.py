@@ -11,13 +11,25 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from pgstead.modules.parts.certificates import YEAR
+from pgstead.modules.parts.containers import ContainerRegistry, Image, Runtime
+from pgstead.modules.parts.fluentd import Fluentd
 from pgstead.modules.parts.guest import Guest
-from pgstead.modules.parts.model import Address, HostName, Hours, Line, Many, Model, Port, Secret
+from pgstead.modules.parts.model import (
+    Address,
+    Blank,
+    HostName,
+    Hours,
+    Line,
+    Many,
+    Model,
+    Port,
+    Secret,
+    problem,
+)
 
 __all__ = [
     "Api",
     "Checks",
-    "ContainerRegistry",
     "HAProxy",
     "Member",
     "PatroniClient",
@@ -181,25 +193,42 @@ class HAProxy(Model):
         return self
 
 
-class ContainerRegistry(Model):
-    """Where a container image of HAProxy would come from."""
-
-    url: Line = Field(default="", description="URL of the registry.")
-    username: Line = Field(default="", description="User of the registry.")
-    password: Secret | None = Field(default=None, description="Password of that user.")
-
-
 class PostgresLoadBalancer(Guest):
     """Variables of the module `postgres-load-balancer`."""
 
-    source: Literal["postgres-load-balancer"] = Field(
+    source: Literal["postgres-load-balancer", "kvm-postgres-load-balancer"] = Field(
         default="postgres-load-balancer", description="The module."
     )
     haproxy: HAProxy = Field(description="HAProxy's configuration.")
     container_registry: ContainerRegistry = Field(
         default_factory=ContainerRegistry,
-        description="Registry of HAProxy's image; kept for later, HAProxy runs from a package.",
+        description="Registry of HAProxy's image; if given, HAProxy runs in a container.",
     )
+    haproxy_image: Annotated[Image | None, Blank] = Field(
+        default=None,
+        description=(
+            "Image of HAProxy, to run it in a container; haproxy:3.0 if there is only a"
+            " container_registry. On guests; ours."
+        ),
+    )
+    container_runtime: Runtime = Field(
+        default="podman", description="What runs the container. On guests; ours."
+    )
+    fluentd: Fluentd = Field(
+        default_factory=Fluentd, description="Logs, forwarded by fluentd; on guests."
+    )
+
+    @property
+    def wants_container(self) -> bool:
+        """Whether HAProxy runs in a container."""
+        return self.haproxy_image is not None or self.container_registry.url is not None
+
+    @model_validator(mode="after")
+    def _registry_is_encrypted_for_docker(self) -> Self:
+        if self.container_runtime == "docker" and not self.container_registry.encrypted:
+            words = "docker pulls by https only, but for registries that its daemon is told of"
+            raise problem(words, "container_registry", "url")
+        return self
 
     @model_validator(mode="after")
     def _one_source_of_certificates(self) -> Self:

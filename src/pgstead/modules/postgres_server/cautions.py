@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pgstead.modules.base import Context
 from pgstead.modules.parts.certificates import lifetime_cautions
+from pgstead.modules.parts.guest import without_effect
 from pgstead.modules.postgres_server.variables import PostgresServer
 
 __all__ = ["cautions"]
@@ -17,11 +18,12 @@ def cautions(variables: PostgresServer, context: Context) -> tuple[str, ...]:
         *lifetime_cautions(variables),
         *_image(variables, context),
         *_networks(variables, context),
+        *without_effect(variables, context, "container_runtime", "package_source"),
     )
 
 
 def _image(variables: PostgresServer, context: Context) -> Iterator[str]:
-    if variables.postgres_image is None:
+    if variables.postgres_image is None or not context.facts.shares_kernel:
         return
     there = context.facts.versions.get("postgresql")
     runs = "from packages" if there is None else f"{there} from packages"

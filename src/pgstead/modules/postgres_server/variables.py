@@ -10,9 +10,20 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from pgstead.modules.parts.certificates import YEAR
-from pgstead.modules.parts.guest import Guest
-from pgstead.modules.parts.model import Hours, Line, Many, Secret, Version, problem
+from pgstead.modules.parts.containers import Image, Runtime
+from pgstead.modules.parts.guest import DataGuest
+from pgstead.modules.parts.model import (
+    Blank,
+    Hours,
+    Line,
+    Many,
+    Secret,
+    Version,
+    problem,
+    reveal,
+)
 from pgstead.modules.parts.network import Network
+from pgstead.modules.parts.postgresql_packages import PackageSource
 from pgstead.modules.postgres_server.parameters import parse_parameters
 
 __all__ = ["PostgresServer"]
@@ -20,19 +31,31 @@ __all__ = ["PostgresServer"]
 Name = Annotated[Line, StringConstraints(min_length=1, max_length=63)]
 
 
-class PostgresServer(Guest):
+class PostgresServer(DataGuest):
     """Variables of the module `postgres-server`."""
 
-    source: Literal["postgres-server"] = Field(default="postgres-server", description="The module.")
+    source: Literal["postgres-server", "kvm-postgres-server"] = Field(
+        default="postgres-server", description="The module."
+    )
     version: Version | None = Field(
         default=None,
         description="Major version, e.g. 15; without one, that of postgres_image. Ours.",
     )
-    postgres_image: Line | None = Field(
+    postgres_image: Annotated[Image | None, Blank] = Field(
         default=None,
         description=(
-            "Container image of PostgreSQL; its tag says the version. Packages of that version"
-            " are used so far, and on the platform local whatever is installed."
+            "Image of PostgreSQL, like the official ones, to run it in a container on guests;"
+            " without one, packages. On the platform local, whatever is installed runs."
+        ),
+    )
+    container_runtime: Runtime = Field(
+        default="podman", description="What runs the container. On guests; ours."
+    )
+    package_source: PackageSource = Field(
+        default="distribution",
+        description=(
+            "Whose packages are installed on guests: the distribution's, or those of"
+            " PostgreSQL's own apt repository. Ours."
         ),
     )
     postgres_params: str = Field(
@@ -84,6 +107,16 @@ class PostgresServer(Guest):
             parse_parameters(self.postgres_params)
         except ValueError as error:
             raise problem(str(error), "postgres_params") from None
+        return self
+
+    @model_validator(mode="after")
+    def _password_fits_a_file_of_variables(self) -> Self:
+        """A container gets it by a file `NAME=value`, which knows no quotes."""
+        password = reveal(self.postgres_password)
+        odd = not password.isprintable() or password != password.strip("\"' \t")
+        if self.postgres_image is not None and odd:
+            words = "must be one line, without a quote or a blank at its ends"
+            raise problem(words, "postgres_password")
         return self
 
     @property

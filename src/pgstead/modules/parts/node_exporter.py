@@ -1,0 +1,37 @@
+"""Prometheus' node exporter, on machines with a kernel of their own."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from pgstead.machine import Package, Service, Software, User, binary
+from pgstead.modules.base import Context
+from pgstead.modules.parts.model import Model, Port
+
+__all__ = ["SERVICE", "NodeExporter", "node_exporter_software"]
+
+SERVICE = "prometheus-node-exporter"
+"""The package, the program, and its unit, which ours stands in for."""
+
+USER = "prometheus"
+
+
+class NodeExporter(Model):
+    """The machine's metrics: plain HTTP, on the machine's first address alone."""
+
+    enabled: bool = Field(default=True, description="Whether there are any.")
+    port: Port = Field(default=9100, description="Port that they are served on.")
+
+
+def node_exporter_software(
+    variables: NodeExporter, context: Context, address: str, *, install: bool
+) -> Software:
+    """The software of a machine with metrics; nothing where a kernel is shared."""
+    if not variables.enabled or context.facts.shares_kernel:
+        return Software()
+    command = (binary(SERVICE), f"--web.listen-address={address}:{variables.port}")
+    return Software(
+        packages=(Package(SERVICE),) if install else (),
+        users=(User(USER),),
+        services=(Service(SERVICE, command, user=USER, stop_seconds=10, guest_only=True),),
+    )

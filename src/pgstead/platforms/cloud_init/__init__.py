@@ -1,0 +1,24 @@
+"""cloud-init: a machine's first boot, as the texts that a NoCloud disk holds.
+
+first = first_boot(machine, access, bindings)
+first.user_data, first.meta_data, first.network_config
+"""
+
+from __future__ import annotations
+
+from pgstead.platforms.cloud_init.first_boot import Access, FirstBoot, first_boot
+from pgstead.platforms.cloud_init.places import conventional
+from pgstead.platforms.cloud_init.script import DONE, FAILED
+from pgstead.platforms.cloud_init.units import unit, unit_name, unit_path
+
+__all__ = [
+    "DONE",
+    "FAILED",
+    "Access",
+    "FirstBoot",
+    "conventional",
+    "first_boot",
+    "unit",
+    "unit_name",
+    "unit_path",
+]

@@ -1,0 +1,294 @@
+"""The steps that make a machine. Each can be run again at any point, by another process."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import libvirt
+
+from pgstead.engine.resource import Resource, Step, Steps
+from pgstead.errors import PlatformError, Refused
+from pgstead.machine import Disk, Machine
+from pgstead.membership import StandaloneServer
+from pgstead.platforms.cloud_init import Access, FirstBoot, first_boot
+from pgstead.platforms.libvirt import domains, lower, metadata, networks, volumes
+from pgstead.platforms.libvirt.changing import settle
+from pgstead.platforms.libvirt.connection import Host
+from pgstead.platforms.libvirt.console import Console
+from pgstead.platforms.libvirt.domain_xml import (
+    DATA_DEVICE,
+    OS_DEVICE,
+    SEED_DEVICE,
+    Domain,
+    DomainDisk,
+    domain_xml,
+    parsed,
+    sources,
+    wired,
+)
+from pgstead.platforms.libvirt.errors import explained
+from pgstead.platforms.libvirt.ground import Ground
+from pgstead.platforms.libvirt.naming import DATA_SERIAL, OS_SERIAL
+from pgstead.platforms.libvirt.seed import seed_image
+from pgstead.platforms.libvirt.volumes import Volume
+
+AGENT = "qemu-guest-agent"
+
+
+class Making:
+    """Makes one machine on its host."""
+
+    def __init__(self, ground: Ground, resource: Resource, bindings: Mapping[str, str]) -> None:
+        self.ground, self.resource, self.bindings = ground, resource, bindings
+        self.machine: Machine = resource.body
+        self.place = resource.place
+        self.uuid = str(self.place["uuid"])
+        self.domain_name = str(self.place["domain"])
+        self._console: Console | None = None
+
+    @property
+    def host(self) -> Host:
+        """Where it is made."""
+        return self.ground.host(self.place)
+
+    def steps(self) -> Steps:
+        """Disks, definition, start, first boot, and what is left of it."""
+        name, on = self.machine.name, f"on {self.place['host']}"
+        yield Step(f"make the disks of {name} {on}", self.make_disks)
+        yield Step(f"define {name} {on}", self.define)
+        if not self.machine.guest.running:
+            return
+        yield Step(f"start {name}", self.start)
+        yield Step(f"wait for the first boot of {name}", self.wait_first_boot)
+        yield Step(f"remove the first boot's disk of {name}", self.remove_seed)
+        yield Step(f"wait until {name} is ready", self.wait_ready)
+
+    # -- disks
+
+    def make_disks(self) -> None:
+        """The system disk and the data disk, where they are not there yet."""
+        self.ground.prepare(self.host)
+        macs = {nic.mac for nic in self.machine.guest.nics if nic.mac}
+        domains.check_free(self.host, self.domain_name, self.uuid, macs)
+        for nic in self.machine.guest.nics:
+            networks.wire(self.host, nic)
+        if self._is_set_up():
+            return
+        self._start_over_if_changed()
+        self._system_disk()
+        self._data_disk()
+
+    def _start_over_if_changed(self) -> None:
+        """Another first boot than the one that was begun: it begins on a new system disk."""
+        domain = domains.find(self.host, self.uuid)
+        if domain is None or metadata.of_domain(domain).get("seed") == self._seed_mark():
+            return
+        if domains.is_on(domain):
+            domains.cut_off(self.host, domain)
+        domains.undefine(self.host, domain)
+        self._remove_own("os")
+
+    def _remove_own(self, use: str) -> None:
+        if use in self.place["volumes"]:
+            volumes.remove(self.host, *self.place["volumes"][use])
+
+    def _system_disk(self) -> Volume:
+        disk = self.machine.guest.os_disk
+        if disk.volume_id is not None:
+            return self._existing(disk)
+        pool, name = self.place["volumes"]["os"]
+        found = volumes.find(self.host, pool, name)
+        if found is not None:
+            return found
+        return volumes.clone(self.host, pool, name, self._base(disk, pool), disk.size)
+
+    def _base(self, disk: Disk, pool: str) -> Volume:
+        if disk.base is None:
+            raise PlatformError(
+                f"{self.machine.name} has no image to be made from",
+                hint="give platform.image, or volume_id with the module",
+            )
+        local = Path(disk.base)
+        if self.host.is_local or not local.is_file():
+            try:
+                return volumes.existing(self.host, pool, disk.base)
+            except PlatformError:
+                if not local.is_file():
+                    raise
+        with self.host.making:
+            return volumes.upload_image(self.host, pool, local, self.ground.naming.image_suffix)
+
+    def _data_disk(self) -> Volume | None:
+        disk = self.machine.guest.data_disk
+        if disk is None:
+            return None
+        if disk.volume_id is not None:
+            return self._existing(disk)
+        pool, name = self.place["volumes"]["data"]
+        found = volumes.find(self.host, pool, name)
+        if found is not None:
+            return found
+        self._refuse_lost_data(f"{pool}/{name}")
+        assert disk.size is not None  # noqa: S101 - `lower` leaves out a disk without either
+        return volumes.make(self.host, pool, name, disk.size)
+
+    def _refuse_lost_data(self, volume: str) -> None:
+        """A member's data comes from the others; a standalone server's from nowhere."""
+        known = self.ground.recorded().get(self.resource.address)
+        if known is None or known.status == "creating" or not known.values.get("disk:data"):
+            return
+        if isinstance(self.machine.membership, StandaloneServer):
+            raise Refused(
+                f"the data disk of {self.machine.name} ({volume}) is gone, and with it the only"
+                " copy of its data",
+                hint="put the volume back, or remove the module, run up, and add it again",
+            )
+
+    def _existing(self, disk: Disk) -> Volume:
+        assert disk.volume_id is not None  # noqa: S101 - the callers looked
+        return volumes.existing(self.host, disk.pool or self.host.pool, disk.volume_id)
+
+    # -- definition
+
+    def define(self) -> None:
+        """The first boot's disk and the domain, unless the machine has been set up already."""
+        if self._is_set_up():
+            return
+        domain = domains.find(self.host, self.uuid)
+        if domain is not None and metadata.of_domain(domain).get("seed") == self._seed_mark():
+            return
+        boot = self._first_boot()
+        pool, name = self.place["volumes"]["seed"]
+        seed = volumes.upload(self.host, pool, name, seed_image(boot.files))
+        xml = domain_xml(self._domain(seed))
+        with explained(f"definition of {self.domain_name}", self.host.name):
+            made = self.host.connection.defineXMLFlags(xml, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+            made.setAutostart(int(self.machine.guest.autostart))
+
+    def _domain(self, seed: Volume) -> Domain:
+        guest, host = self.machine.guest, self.host
+        virt_type = self.ground.virt_type(host)
+        system, data = self._system_disk(), self._data_disk()
+        found = [networks.wire(host, nic) for nic in guest.nics]
+        disks = [DomainDisk(system.pool, system.name, system.format, OS_DEVICE, OS_SERIAL, True)]
+        if data is not None:
+            disks.append(DomainDisk(data.pool, data.name, data.format, DATA_DEVICE, DATA_SERIAL))
+        return Domain(
+            name=self.domain_name,
+            uuid=self.uuid,
+            title=f"{self.machine.name} of {self.ground.naming.stack}, made by pgstead",
+            memory=guest.size.memory,
+            vcpus=guest.size.vcpus,
+            virt_type=virt_type,
+            disks=disks,
+            wires=found,
+            seed=DomainDisk(seed.pool, seed.name, "raw", SEED_DEVICE, ""),
+            cpu=self.ground.cpu(virt_type),
+            machine_type=self.ground.settings.machine_type,
+            watchdog=guest.watchdog if guest.watchdog != "softdog" else None,
+            metadata=self._about(wired(found)),
+        )
+
+    def _about(self, wiring: str) -> dict[str, Any]:
+        values = self.resource.values
+        return {
+            "stack": self.ground.naming.stack,
+            "stack_id": self.ground.naming.stack_id,
+            "machine": self.machine.name,
+            "addresses": [nic.address for nic in self.machine.guest.nics],
+            "user": self.machine.guest.admin.user,
+            "wired": wiring,
+            "seed": self._seed_mark(),
+            **{key: values.get(key) for key in (lower.IMAGE, lower.INTERFACES, lower.ADMIN)},
+            **({lower.SOFTWARE: values[lower.SOFTWARE]} if lower.SOFTWARE in values else {}),
+        }
+
+    def _first_boot(self) -> FirstBoot:
+        guest = self.machine.guest
+        keys, settings = self.ground.keys, self.ground.settings
+        host_key = keys.host(self.machine.name)
+        access = Access(
+            authorized_keys=(keys.admin().public,) if settings.reach == "ssh" else (),
+            host_key=(host_key.private, host_key.public),
+            packages=(AGENT,) if settings.reach == "guest_agent" else (),
+        )
+        nics = self.ground.networked(self.machine, self.host)
+        return first_boot(
+            replace(self.machine, guest=replace(guest, nics=nics)),
+            access,
+            bindings=self.bindings,
+            data_serial=DATA_SERIAL if guest.data_disk is not None else None,
+        )
+
+    def _seed_mark(self) -> str:
+        text = "\0".join(self._first_boot().files.values())
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    # -- first boot
+
+    def start(self) -> None:
+        """Start it with its console open, so that nothing it says is lost."""
+        domain = self.ground.domain(self.place)
+        if domains.is_on(domain):
+            domains.start(self.host, domain)
+            return
+        with explained(f"start of {self.domain_name}", self.host.name):
+            domain.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
+            self._console = Console(self.host.connection, domain)
+            domain.resume()
+
+    def wait_first_boot(self) -> None:
+        """Until cloud-init has ended well; what it says when it has not is told."""
+        if self._is_set_up():
+            return
+        domain = self.ground.domain(self.place)
+        console = self._console or Console(self.host.connection, domain)
+        guest = self.ground.guest(self.resource, domain)
+        try:
+            guest.wait_booted(console, self.ground.settings.boot_deadline)
+            guest.wait_first_boot(console, self.ground.settings.cloud_init_deadline)
+        finally:
+            console.close()
+            self._console = None
+
+    def remove_seed(self) -> None:
+        """Take the first boot's disk out of its drive and delete it: it holds secrets."""
+        domain = self.ground.domain(self.place)
+        eject(self.host, domain)
+        volumes.remove(self.host, *self.place["volumes"]["seed"])
+
+    def wait_ready(self) -> None:
+        """Until it answers and its services are ready, each as it should be."""
+        guest = self.ground.guest(self.resource)
+        guest.wait_reached(self.ground.settings.boot_deadline)
+        settle(guest, self.resource)
+        guest.wait_ready(self.machine.software.services)
+
+    def _is_set_up(self) -> bool:
+        """Whether it is there and its first boot has ended: its disk is gone from the drive."""
+        domain = domains.find(self.host, self.uuid)
+        return domain is not None and not sources(config(domain)).get(SEED_DEVICE)
+
+
+def eject(host: Host, domain: Any) -> None:
+    """Empty the drive of the first boot's disk, for now and for all later starts."""
+    xml = (
+        "<disk type='file' device='cdrom'><driver name='qemu' type='raw'/>"
+        f"<target dev='{SEED_DEVICE}' bus='scsi'/><readonly/></disk>"
+    )
+    with explained(f"ejection of the first boot's disk of {domain.name()}", host.name):
+        if domains.is_on(domain) and sources(parsed(domain.XMLDesc())).get(SEED_DEVICE):
+            # Forced: a guest that has it mounted has no more use of it.
+            flags = libvirt.VIR_DOMAIN_AFFECT_LIVE | libvirt.VIR_DOMAIN_DEVICE_MODIFY_FORCE
+            domain.updateDeviceFlags(xml, flags)
+        if sources(config(domain)).get(SEED_DEVICE):
+            domain.updateDeviceFlags(xml, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+
+
+def config(domain: Any) -> Any:
+    """A domain's XML as its next start takes it."""
+    return parsed(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))

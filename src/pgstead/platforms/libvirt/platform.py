@@ -1,0 +1,236 @@
+"""The libvirt platform: machines are domains on one or several hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from pgstead.engine.resource import Observed, Recorded, Resource, Steps
+from pgstead.errors import PlatformError, Refused
+from pgstead.machine import Machine, OnChange
+from pgstead.modules.base import Facts
+from pgstead.platforms.base import Digest, Power
+from pgstead.platforms.libvirt import addresses, domains, lower, metadata
+from pgstead.platforms.libvirt.changing import SHUTDOWN_SECONDS, Changing
+from pgstead.platforms.libvirt.connection import Host, Hosts
+from pgstead.platforms.libvirt.ground import Ground, ReachOf
+from pgstead.platforms.libvirt.keys import Keys
+from pgstead.platforms.libvirt.making import Making
+from pgstead.platforms.libvirt.naming import Naming
+from pgstead.platforms.libvirt.observe import observe
+from pgstead.platforms.libvirt.reaching import reach_of
+from pgstead.platforms.libvirt.removing import remove
+from pgstead.reach.base import Reach
+from pgstead.spec.libvirt import LibvirtPlatform as Settings
+from pgstead.waiting import wait
+
+ONLY_HOST = "host"
+"""The name of the host where the stack file gives one URI."""
+
+START_SECONDS = 120.0
+
+
+def nothing_recorded() -> Mapping[str, Recorded]:
+    """Of a stack that is new."""
+    return {}
+
+
+class LibvirtPlatform:
+    """Implements `platforms.base.Platform`. Its methods may be used from several threads.
+
+    `recorded` gives the state's records: where machines are. `secret` gives a secret of the
+    stack by its name, from which SSH keys follow. `folder` is where what ssh needs is kept,
+    for the user's eyes alone. `reach` makes another way into machines than the settings do.
+    """
+
+    kind: ClassVar[str] = "libvirt"
+
+    def __init__(
+        self,
+        settings: Settings,
+        stack_name: str,
+        stack_id: str,
+        *,
+        secret: Callable[[str], str],
+        folder: Path,
+        recorded: Callable[[], Mapping[str, Recorded]] = nothing_recorded,
+        reach: ReachOf | None = None,
+    ) -> None:
+        naming = Naming(stack_name, stack_id, settings.name_prefix)
+        keys = Keys(secret)
+        self.ground = Ground(
+            settings=settings,
+            naming=naming,
+            hosts=Hosts(_hosts(settings)),
+            keys=keys,
+            reach_of=reach or reach_of(settings, keys, folder),
+            recorded=recorded,
+        )
+
+    def resolve(self) -> Facts:
+        """What runs in the machines is the image's or their packages' business: not known."""
+        return Facts(self.kind)
+
+    def allocate(self, machines: Iterable[str], taken: Mapping[str, str]) -> Mapping[str, str]:
+        """Free addresses of the range in the stack file, or of the network."""
+        return addresses.allocate(self.ground, machines, taken)
+
+    def occupied(self, given: Mapping[str, str]) -> Mapping[str, str]:
+        """Of those machines' addresses, which ones other domains have."""
+        return addresses.occupied(self.ground, given)
+
+    def lower(self, machines: Iterable[Machine], digest: Digest) -> tuple[Resource, ...]:
+        """The machines, each on its host, complete."""
+        known, recorded = tuple(machines), self.ground.recorded()
+        placed = lower.spread(known, self.ground.hosts.names, recorded)
+        return tuple(
+            self._resource(machine, placed[machine.name], digest, recorded) for machine in known
+        )
+
+    def _resource(
+        self, machine: Machine, host: str, digest: Digest, recorded: Mapping[str, Recorded]
+    ) -> Resource:
+        ground = self.ground
+        real = lower.complete(machine, ground.settings, ground.hosts.get(host), ground.naming)
+        return lower.resource(
+            real,
+            host,
+            ground.naming,
+            digest,
+            sees_inside=ground.reach_of is not None,
+            recorded=recorded.get(f"{lower.KIND}.{machine.name}"),
+        )
+
+    def observe(
+        self, targets: Mapping[str, Resource | Recorded], digest: Digest
+    ) -> Mapping[str, Observed]:
+        """What is there; a machine whose host is down is Unknown."""
+        return observe(self.ground, targets, digest)
+
+    def create(self, resource: Resource, bindings: Mapping[str, str]) -> Steps:
+        """Disks, definition, first boot; existing disks are kept."""
+        return Making(self.ground, resource, bindings).steps()
+
+    def update(self, resource: Resource, changed: Mapping[str, OnChange]) -> Steps:
+        """Grow, push, reload, restart: as little of it as the changes take."""
+        return Changing(self.ground, resource).steps(changed)
+
+    def delete(self, recorded: Recorded, *, delete_data: bool) -> Steps:
+        """Stop and remove; the data volume stays unless it shall be deleted."""
+        return remove(self.ground, recorded, delete_data=delete_data)
+
+    def dispose(self) -> tuple[Path, ...]:
+        """Remove the stack's own networks and pools; gives the data volumes that were kept."""
+        kept: list[Path] = []
+        records = list(self.ground.recorded().values())
+        used = {pool for one in records for pool, _ in one.place.get("volumes", {}).values()}
+        for host in self.ground.hosts:
+            self.ground.clear(host, used)
+        for record in records:
+            data = record.place.get("volumes", {}).get("data")
+            if data is not None:
+                kept.append(Path(*data))
+        return tuple(kept)
+
+    def reach(self, machine: str) -> Reach:
+        """How to push to, run on and read from a machine."""
+        record = self._record(machine)
+        domain = self.ground.domain(record.place)
+        user = str(metadata.of_domain(domain).get("user") or self.ground.settings.admin.user)
+        found = self.ground.reach(machine, str(record.place["address"]), user, domain)
+        if found is None:
+            raise PlatformError(
+                f"there is no way into {machine} (platform.reach is none)",
+                hint="set platform.reach to ssh or guest_agent",
+            )
+        return found
+
+    def start(self, machine: str) -> None:
+        """Start a machine; returns when it answers."""
+        place = self._record(machine).place
+        host, domain = self.ground.host(place), self.ground.domain(place)
+        domains.start(host, domain)
+        self._wait_answers(machine)
+
+    def stop(self, machine: str) -> None:
+        """Shut a machine down cleanly; it stays off until `start` or `up`."""
+        place = self._record(machine).place
+        host, domain = self.ground.host(place), self.ground.domain(place)
+        if domains.is_on(domain):
+            domains.shut_down(host, domain, SHUTDOWN_SECONDS)
+
+    def restart(self, machine: str, service: str) -> None:
+        """Restart one service."""
+        words = ["systemctl", "restart", f"{service}.service"]
+        done = self.reach(machine).run(words, timeout=START_SECONDS)
+        if done.code != 0:
+            raise PlatformError(f"{service} of {machine} did not restart: {done.stderr.strip()}")
+
+    def power(self, machine: str) -> Power:
+        """Whether the domain runs, and libvirt's number of this start."""
+        place = self._record(machine).place
+        domain = domains.find(self.ground.host(place), str(place["uuid"]))
+        if domain is None or not domains.is_on(domain):
+            return Power(on=False)
+        return Power(on=True, boot=domains.boot(domain))
+
+    def power_off(self, machine: str, boot: str) -> None:
+        """End the domain at once. Raises `Refused` if it was started again since."""
+        place = self._record(machine).place
+        host, domain = self.ground.host(place), self.ground.domain(place)
+        if not domains.is_on(domain):
+            return
+        if domains.boot(domain) != boot:
+            raise Refused(f"{machine} was started again since: it is not that boot any more")
+        domains.cut_off(host, domain)
+
+    def _wait_answers(self, machine: str) -> None:
+        if self.ground.reach_of is None:
+            return
+        way = self.reach(machine)
+        wait(
+            lambda: _answers(way),
+            deadline=float(self.ground.settings.boot_deadline),
+            what=f"{machine} to answer",
+            interval=(0.2, 2.0),
+        )
+
+    def _record(self, machine: str) -> Recorded:
+        record = self.ground.recorded().get(f"{lower.KIND}.{machine}")
+        if record is None or "host" not in record.place:
+            raise PlatformError(
+                f"the machine {machine} was not made yet", hint="`pgstead up` makes it"
+            )
+        return record
+
+
+def _answers(way: Reach) -> bool:
+    try:
+        return way.run(["true"], timeout=10).code == 0
+    except PlatformError:
+        return False
+
+
+def _hosts(settings: Settings) -> dict[str, Host]:
+    if not settings.hosts:
+        one = Host(
+            ONLY_HOST,
+            settings.uri,
+            settings.pool,
+            settings.network,
+            settings.macvtap,
+            settings.image,
+        )
+        return {ONLY_HOST: one}
+    return {
+        name: Host(
+            name,
+            host.uri,
+            host.pool or settings.pool,
+            host.network or (None if host.macvtap else settings.network),
+            host.macvtap or (None if host.network else settings.macvtap),
+            host.image or settings.image,
+        )
+        for name, host in settings.hosts.items()
+    }

@@ -1,0 +1,209 @@
+"""What a stack file says under `platform` when its machines stand on libvirt hosts."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from pgstead.spec.models import Label, Location, Model, Problems, Text
+
+LOCAL = "qemu:///system"
+_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_URI = re.compile(r"[a-z][a-z0-9+.-]*://\S*")
+
+
+def _user(value: str) -> str:
+    if not _USER.fullmatch(value):
+        raise ValueError("must be the name of a user")
+    return value
+
+
+def _name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise ValueError("must be 1 to 64 letters, digits, dots, hyphens and underscores")
+    return value
+
+
+def _uri(value: str) -> str:
+    if "${" not in value and not _URI.fullmatch(value):
+        raise ValueError("must be a libvirt URI such as qemu+ssh://root@host/system")
+    return value
+
+
+def _address(value: str) -> str:
+    try:
+        return str(ipaddress.IPv4Address(value))
+    except ValueError:
+        raise ValueError("must be an IPv4 address such as 192.168.1.10") from None
+
+
+def _subnet(value: str) -> str:
+    try:
+        network = ipaddress.IPv4Network(value)
+    except ValueError as error:
+        raise ValueError(f"must be an IPv4 network such as 10.20.0.0/24 ({error})") from None
+    if network.prefixlen > 28:  # noqa: PLR2004 - a cluster has seven machines
+        raise ValueError("must have room for 16 addresses: /28 or larger")
+    return value
+
+
+def span(value: str) -> tuple[ipaddress.IPv4Address, ipaddress.IPv4Address]:
+    """The first and last address of a range `a-b`. Raises `ValueError` for what is none."""
+    first, _, last = (part.strip() for part in value.partition("-"))
+    try:
+        found = ipaddress.IPv4Address(first), ipaddress.IPv4Address(last)
+    except ValueError:
+        raise ValueError("must be two addresses, e.g. 192.168.1.50-192.168.1.80") from None
+    if found[0] > found[1]:
+        raise ValueError(f"begins at {first}, after its end {last}")
+    return found
+
+
+def _range(value: str) -> str:
+    span(value)
+    return value
+
+
+Name = Annotated[Text, AfterValidator(_name)]
+Address = Annotated[Text, AfterValidator(_address)]
+Uri = Annotated[Text, AfterValidator(_uri)]
+
+
+class LibvirtHost(Model):
+    """A host of virtual machines; what is left out is as the platform says."""
+
+    uri: Uri = Field(description="How to connect to its libvirt, e.g. qemu+ssh://root@host/system.")
+    pool: Name | None = Field(None, description="The storage pool for volumes on this host.")
+    network: Name | None = Field(None, description="The libvirt network on this host.")
+    macvtap: Name | None = Field(
+        None, description="The interface of this host that guests share, instead of a network."
+    )
+    image: Text | None = Field(None, description="The base image on this host.")
+
+
+class LibvirtAdmin(Model):
+    """The first user of machines that do not name one."""
+
+    user: Annotated[Text, AfterValidator(_user)] = Field(
+        "ubuntu", description="The user's name; may become root without a password."
+    )
+    public_key: Text | None = Field(
+        None, description="An SSH public key that may log in, besides pgstead's own."
+    )
+
+
+class LibvirtNetwork(Model):
+    """A libvirt network that the stack makes and removes."""
+
+    subnet: Annotated[Text, AfterValidator(_subnet)] = Field(
+        description="Its IPv4 network; the host gets the first address."
+    )
+    mode: Literal["nat", "route", "open", "isolated"] = Field(
+        "nat", description="How it is connected to other networks; isolated: not at all."
+    )
+
+
+class LibvirtPool(Model):
+    """A storage pool of the kind `dir` that the stack makes and removes once it is empty."""
+
+    path: Annotated[Text, Field(pattern=r"^/.+")] = Field(description="Its folder on the host.")
+
+
+class LibvirtPlatform(Model):
+    """Virtual machines on one or several libvirt hosts."""
+
+    kind: Literal["libvirt"] = Field("libvirt", description="Virtual machines by libvirt.")
+    uri: Uri = Field(LOCAL, description="How to connect to libvirt, where there is one host.")
+    hosts: dict[Label, LibvirtHost] = Field(
+        {}, description="Several hosts by name; the members of a cluster are spread over them."
+    )
+    image: Text | None = Field(
+        None,
+        description="The base image of machines that name no volume: a volume's name in the "
+        "pool, or the path of a qcow2 file, which is then uploaded.",
+    )
+    os_size: int | None = Field(
+        None, ge=1, le=65536, description="GiB of a system disk; by default the image's own size."
+    )
+    data_size: int | None = Field(
+        None,
+        ge=1,
+        le=65536,
+        description="GiB of the data disk of machines that hold data; by default none of their "
+        "own: data lies on the system disk.",
+    )
+    pool: Name = Field("default", description="The storage pool for volumes.")
+    network: Name | None = Field(
+        None, description="The libvirt network; by default the one called default."
+    )
+    macvtap: Name | None = Field(
+        None, description="The host's interface that guests share, instead of a network."
+    )
+    networks: dict[Name, LibvirtNetwork] = Field(
+        {}, description="Networks that the stack makes on each host."
+    )
+    pools: dict[Name, LibvirtPool] = Field(
+        {}, description="Storage pools that the stack makes on each host."
+    )
+    addresses: Annotated[Text, AfterValidator(_range)] | None = Field(
+        None,
+        description="The range that machines get their addresses from, e.g. "
+        "192.168.1.50-192.168.1.80. By default the free ones of the network, outside DHCP.",
+    )
+    prefix_length: int | None = Field(
+        None, ge=1, le=32, description="Bits of the network part; by default the network's own."
+    )
+    gateway: Address | None = Field(
+        None, description="The default gateway; by default the network's own."
+    )
+    dns_servers: tuple[Address, ...] = Field((), description="DNS servers of the machines.")
+    virt_type: Literal["auto", "kvm", "qemu"] = Field(
+        "auto",
+        description="kvm, or qemu for emulation. auto takes kvm where a small guest is seen to "
+        "run with it.",
+    )
+    cpu: Name | None = Field(
+        None,
+        description="host-passthrough, host-model, maximum, or a CPU model's name. By default "
+        "host-passthrough with kvm and maximum without.",
+    )
+    machine_type: Name | None = Field(
+        None, description="The machine type, e.g. q35; by default the emulator's own."
+    )
+    name_prefix: Annotated[Text, Field(pattern=r"^[A-Za-z0-9_.-]{0,40}$")] = Field(
+        "", description="Stands before machines' names in libvirt, where stacks share a host."
+    )
+    admin: LibvirtAdmin = Field(
+        default_factory=LibvirtAdmin, description="The first user of machines that name none."
+    )
+    reach: Literal["ssh", "guest_agent", "none"] = Field(
+        "ssh", description="How pgstead gets into machines that run."
+    )
+    ssh_key: Location | None = Field(
+        None, description="A private key to log in with; by default one that pgstead makes."
+    )
+    boot_deadline: int = Field(
+        300, ge=10, le=7200, description="Seconds that a machine may take until it is reached."
+    )
+    cloud_init_deadline: int = Field(
+        900, ge=30, le=14400, description="Seconds that a machine's first boot may take."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> LibvirtPlatform:
+        found: list[tuple[tuple[str | int, ...], str]] = []
+        if self.hosts and "uri" in self.model_fields_set:
+            found.append((("uri",), "is each host's own where there are hosts"))
+        if self.network is not None and self.macvtap is not None:
+            found.append((("macvtap",), "cannot be given together with network"))
+        for name, host in self.hosts.items():
+            if host.network is not None and host.macvtap is not None:
+                where = ("hosts", name, "macvtap")
+                found.append((where, "cannot be given together with network"))
+        if found:
+            raise Problems(found)
+        return self

@@ -1,0 +1,115 @@
+"""A guest that is none: it has read its first boot's disk, and answers as it would have set up.
+
+It stands for the inside of a domain that really runs, but boots nothing worth waiting for.
+"""
+
+from __future__ import annotations
+
+import base64
+import email
+import io
+import json
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pycdlib
+import yaml
+
+from pgstead.errors import PlatformError
+from pgstead.machine import File
+from pgstead.platforms.libvirt.guest import RESULT
+from pgstead.reach.base import Finished
+
+
+def seed_files(image: Path) -> dict[str, str]:
+    """The texts on a first boot's disk."""
+    iso = pycdlib.PyCdlib()
+    iso.open(str(image))
+    found = {}
+    for name in ("meta-data", "network-config", "user-data"):
+        out = io.BytesIO()
+        iso.get_file_from_iso_fp(out, rr_path=f"/{name}")
+        found[name] = out.getvalue().decode()
+    iso.close()
+    return found
+
+
+def cloud_configs(user_data: str) -> list[dict[str, object]]:
+    """The parts of a multi-part user data."""
+    parts = email.message_from_string(user_data).get_payload()
+    assert isinstance(parts, list)
+    texts = [part.get_payload(decode=True) for part in parts]  # type: ignore[union-attr]
+    return [yaml.safe_load(text) for text in texts if isinstance(text, bytes)]
+
+
+@dataclass
+class DummyGuest:
+    """Implements `reach.base.Reach`."""
+
+    files: dict[str, tuple[int, str]] = field(default_factory=dict)
+    folders: dict[str, int] = field(default_factory=dict)
+    running: set[str] = field(default_factory=set)
+    ran: list[tuple[str, ...]] = field(default_factory=list)
+    down: bool = False
+    errors: tuple[str, ...] = ()
+
+    def boot(self, files: Mapping[str, str], folders: Mapping[str, int]) -> None:
+        """Do what the first boot's disk says."""
+        for part in cloud_configs(files["user-data"]):
+            for one in part.get("write_files", ()):  # type: ignore[attr-defined]
+                self.files[one["path"]] = (int(one["permissions"], 8), one["content"])
+                if one["path"].startswith("/etc/systemd/system/"):
+                    self.running.add(one["path"].rpartition("/")[2])
+        self.folders.update(folders)
+        result = {"v1": {"datasource": "NoCloud", "errors": list(self.errors)}}
+        self.files[RESULT] = (0o644, json.dumps(result))
+
+    def push(self, file: File) -> None:
+        self._check()
+        self.files[file.path] = (file.mode, file.content)
+
+    def read(self, path: str) -> str | None:
+        self._check()
+        found = self.files.get(path)
+        return found[1] if found else None
+
+    def logs(self, service: str, *, follow: bool = False, lines: int = 100) -> Iterator[str]:
+        yield from ()
+
+    def run(self, argv: Sequence[str], *, timeout: float = 60.0) -> Finished:
+        self._check()
+        words = tuple(argv)
+        self.ran.append(words[:2] if words[0] == "python3" else words)
+        if words[0] == "python3" and "units" in words[2]:
+            return Finished(0, self._look(words[3]), "")
+        if words[0] == "systemctl" and words[1] in ("restart", "start"):
+            self.running.add(words[-1])
+        if words[0] == "systemctl" and words[1] in ("stop", "disable"):
+            self.running.discard(words[-1])
+        if words[0] == "rm":
+            for path in words[3:]:
+                self.files.pop(path, None)
+        if words[0] == "install":
+            self.folders[words[-1]] = int(words[3], 8)
+        return Finished(0, "group\n" if words[0] == "id" else "", "")
+
+    def _check(self) -> None:
+        if self.down:
+            raise PlatformError("it does not answer")
+
+    def _look(self, packed: str) -> str:
+        asked = json.loads(base64.b64decode(packed))
+        paths = {path: self._one(path) for path in asked["paths"]}
+        units = {u: "active" if u in self.running else "inactive" for u in asked["units"]}
+        return json.dumps({"paths": paths, "units": units})
+
+    def _one(self, path: str) -> dict[str, object] | None:
+        if path in self.folders:
+            return {"mode": self.folders[path], "folder": True, "text": None}
+        if path not in self.files:
+            return None
+        mode, text = self.files[path]
+        encoded = base64.b64encode(text.encode()).decode()
+        return {"mode": stat.S_IMODE(mode), "folder": False, "text": encoded}
