@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from support.ledger import writing
@@ -115,12 +114,3 @@ def test_max_connections_is_lowered_on_the_primary_first(stack: Stack) -> None:
     found = members(stack)
     assert {found.setting(name, "max_connections") for name in found.postgres} == {"50"}
     assert stack.plan() == {}
-
-
-def test_a_session_survives_a_reload_of_the_load_balancer(stack: Stack) -> None:
-    stack.write(changed(timings={"idle": "22h"}, postgres={"parameters": {"max_connections": 50}}))
-    with psycopg.connect(stack.dsn(), autocommit=True) as session:
-        pid = session.info.backend_pid
-        assert set(stack.plan()) == {"machine.load-balancer-1"}
-        stack.up()
-        assert session.execute("SELECT pg_backend_pid()").fetchone() == (pid,)

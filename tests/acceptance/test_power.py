@@ -1,6 +1,5 @@
 """What stops, dies and comes back: by the user's will, by accident, and with the machine."""
 
-import os
 import shutil
 import signal
 import time
@@ -193,4 +192,3 @@ def test_names_that_do_not_exist_are_told_with_those_that_do(stack: Stack) -> No
     assert "it has etcd" in said
     said = stack.run("switchover", file, "--to", "postgres-9", "--yes", code=2).stderr
     assert "there is no member postgres-9" in said
-    assert os.path.basename(file) == "stack.yaml"

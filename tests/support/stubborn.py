@@ -1,6 +1,6 @@
 """pgstead with a first step that neither ends nor heeds an interruption.
 
-    python stubborn.py WORDS OF THE COMMAND...
+python stubborn.py WORDS OF THE COMMAND...
 """
 
 from __future__ import annotations

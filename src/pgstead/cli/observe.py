@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext, suppress
 from typing import Annotated
 
 import typer
@@ -44,8 +45,10 @@ def logs(
 
     file, rest = split_file(words)
     machine, service = at_most(rest, "MACHINE [SERVICE]")
-    for line in run(file, machine or "", service, follow=follow, lines=lines):
-        typer.echo(line)
+    # Ctrl-C is how following ends.
+    with suppress(KeyboardInterrupt) if follow else nullcontext():
+        for line in run(file, machine or "", service, follow=follow, lines=lines):
+            typer.echo(line)
 
 
 def history(

@@ -82,7 +82,11 @@ class EtcdMachines:
         return not any(address in self.recorded for address in known)
 
     def _established(self, member: EtcdMember) -> bool:
-        recorded = self.recorded.get(self.clusters[member.cluster].address)
+        """Whether its cluster served before; an only member is made anew when that was allowed."""
+        cluster = self.clusters[member.cluster]
+        recorded = self.recorded.get(cluster.address)
+        if len(cluster.members) == 1:
+            return False
         return recorded is not None and recorded.status in ("ready", "updating")
 
     def _join(self, machine: Machine, member: EtcdMember, *, running: bool) -> Next:

@@ -30,6 +30,7 @@ KIND = "patroni"
 RESTARTS = "waiting_for_restart"
 NONE = "none"
 POSTMASTER = "postmaster"
+PAUSED = "is paused by hand: no failover will happen until `patronictl resume`"
 
 
 def lower(scope: PatroniScope) -> Resource:
@@ -80,7 +81,8 @@ class PatroniProvider:
             return Unknown(reason) if made else None
         flat = settings.flatten(config)
         values = {f"{settings.PREFIX}{name}": value for name, value in flat.items()}
-        return Present({**values, RESTARTS: ", ".join(waiting.result()) or NONE})
+        notes = (PAUSED,) if config.get("pause") else ()
+        return Present({**values, RESTARTS: ", ".join(waiting.result()) or NONE}, notes)
 
     def create(self, resource: Resource, *, recorded: Recorded | None) -> Steps:
         """Wait until the cluster is complete, and see its data and settings safe."""

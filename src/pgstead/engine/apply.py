@@ -14,6 +14,7 @@ from graphlib import TopologicalSorter
 from itertools import pairwise
 from typing import Protocol
 
+from pgstead.engine.aside import Aside
 from pgstead.engine.plan import Action, Change, Phase, Plan
 from pgstead.engine.resource import Present, Provider, Recorded, Resource, Step, Steps, Unknown
 from pgstead.errors import Interrupted, NotReady, PgsteadError, Refused
@@ -76,9 +77,13 @@ def apply(plan: Plan, run: Run) -> None:
     """
     if plan.refused:
         raise refusal(plan)
+    work = Aside(lambda: _phases(plan, run))
     try:
-        with ThreadPoolExecutor(WORKERS, thread_name_prefix="apply") as pool:
-            _phases(plan, run, pool)
+        work.wait()
+    except KeyboardInterrupt:
+        _stop(run)
+        work.wait()
+        raise _interrupted() from None
     finally:
         interruption.clear()
     refresh(plan, run.journal.record)
@@ -102,16 +107,17 @@ def refusal(plan: Plan) -> Refused:
     )
 
 
-def _phases(plan: Plan, run: Run, pool: ThreadPoolExecutor) -> None:
-    """On Ctrl-C no step begins any more, and every wait within one ends."""
-    try:
+def _stop(run: Run) -> None:
+    """Begin no step any more, and end every wait within one."""
+    run.stop.set()
+    interruption.set()
+    run.progress.stopping()
+
+
+def _phases(plan: Plan, run: Run) -> None:
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="apply") as pool:
         for phase, changes in plan.phases():
             _phase(phase, changes, run, pool)
-    except KeyboardInterrupt:
-        run.stop.set()
-        interruption.set()
-        run.progress.stopping()
-        raise _interrupted() from None
 
 
 def _phase(phase: Phase, changes: tuple[Change, ...], run: Run, pool: ThreadPoolExecutor) -> None:
@@ -183,6 +189,7 @@ def _change(change: Change, run: Run) -> None:
     try:
         _carry_out(change, run)
     except PgsteadError as error:
+        run.stop.set()
         error.add_note(change.address)
         run.progress.change_ended(change, error)
         raise

@@ -313,7 +313,7 @@ def _absent(
 def _present(resource: Resource, recorded: Recorded | None, observed: Present) -> Change:
     differences = tuple(_differences(resource, recorded, observed))
     unseen = tuple(
-        f"{_label(resource, key)}: {value.reason}"
+        f"{_label(resource, key, observed)}: {value.reason}"
         for key, value in observed.values.items()
         if isinstance(value, Unknown)
     )
@@ -375,7 +375,8 @@ def _differences(
     for key, value in observed.values.items():
         if key not in resource.attributes and value is not None and not isinstance(value, Unknown):
             drift = key not in before
-            yield Difference(key, _label(resource, key), value, None, OnChange.RELOAD, drift=drift)
+            label = _label(resource, key, observed)
+            yield Difference(key, label, value, None, OnChange.RELOAD, drift=drift)
 
 
 def _difference(key: str, attribute: Attribute, seen: Value, *, drift: bool) -> Difference:
@@ -396,6 +397,6 @@ def _effect(attribute: Attribute, *, drift: bool) -> OnChange:
     return OnChange.RESTART if drift and refused else attribute.on_change
 
 
-def _label(resource: Resource, key: str) -> str:
+def _label(resource: Resource, key: str, observed: Present) -> str:
     attribute = resource.attributes.get(key)
-    return attribute.label if attribute else key.replace(":", " ")
+    return attribute.label if attribute else observed.labels.get(key, key.replace(":", " "))

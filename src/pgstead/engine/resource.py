@@ -74,11 +74,13 @@ class Present:
     """What is there: the attributes' values as they were read.
 
     A key that is missing was not there; one with an `Unknown` could not be read.
-    `notes` are words for the plan, e.g. "runs outside its supervisor".
+    `notes` are words for the plan, e.g. "runs outside its supervisor"; `labels` say in words
+    what keys are that no resource asks for.
     """
 
     values: Mapping[str, Value | Unknown]
     notes: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pgstead.engine.apply import Run, apply
 from pgstead.engine.plan import Plan, make_plan
 from pgstead.operations import platforms
 from pgstead.operations.asking import Asking
-from pgstead.operations.recording import AppliedJournal, run_recorded
+from pgstead.operations.recording import AppliedJournal, run_recorded, unseen
 from pgstead.operations.results import Destroyed
 from pgstead.operations.session import Session, observe, open_session
 
@@ -17,7 +17,7 @@ def destroy(file: Path, asking: Asking, *, delete_data: bool) -> Destroyed:
     """Remove every resource that was made, then what they shared and the materials.
 
     Data stays in place, and its materials with it, unless `delete_data`. Interrupted, a
-    rerun goes on.
+    rerun goes on. Raises `NotReady`, and forgets nothing, if a resource cannot be seen.
     """
     with open_session(file, command="destroy") as session:
         recorded = session.state.recorded()
@@ -45,6 +45,8 @@ def _remove(
             still_held=session.check_held,
         )
         apply(made, run)
+    if made.unknown:
+        raise unseen(made.unknown)
     return tuple(change.address for change in made.pending)
 
 

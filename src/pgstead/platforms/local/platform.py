@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from pgstead.engine.resource import Attribute, Observed, Present, Recorded, Resource, Step, Steps
-from pgstead.errors import MissingSoftware
+from pgstead.errors import MissingSoftware, PlatformError
 from pgstead.machine import Machine, OnChange
 from pgstead.modules.base import Facts
 from pgstead.platforms.base import Digest, Power
@@ -122,8 +122,10 @@ class LocalPlatform:
     def lower(self, machines: Iterable[Machine], digest: Digest) -> tuple[Resource, ...]:
         """The machines with real paths, as resources to compare.
 
-        Raises `MissingSoftware` that names every program that they need and that lacks.
+        Raises `MissingSoftware` that names every program that they need and that lacks, and
+        `PlatformError` where the servers' user cannot get to their folders.
         """
+        self._check_way()
         made, lacking = [], {}
         for machine in machines:
             try:
@@ -134,7 +136,8 @@ class LocalPlatform:
             else:
                 made.append(self._resource(real, digest))
         if lacking:
-            raise MissingSoftware("; ".join(lacking), hint=next(iter(lacking.values())).hint)
+            hints = dict.fromkeys(error.hint for error in lacking.values() if error.hint)
+            raise MissingSoftware("; ".join(lacking), hint="; ".join(hints))
         return tuple(made)
 
     def observe(
@@ -176,6 +179,8 @@ class LocalPlatform:
         """End the supervisor and remove the stack's folder; gives where data was kept."""
         self.supervisor.shutdown()
         self.boot_unit.disable()
+        if not self.places.root.exists():
+            return ()
         with self.places.account.acting():
             remove_tree(self.places.supervisor)
             for folder in (self.places.machines, self.places.kept):
@@ -251,6 +256,15 @@ class LocalPlatform:
         """Of each service that should be or was, whether it runs."""
         look = Observation(self.places, self._stack_id, self.supervisor, lambda text: text)
         return look.running(resource)
+
+    def _check_way(self) -> None:
+        barrier = self.account.barrier(self.places.root)
+        if barrier is not None:
+            raise PlatformError(
+                f"user {self.account.name}, whom the servers run as, may not enter {barrier}, "
+                f"and with it {self.places.root}",
+                hint="name another place in platform.folder, or leave it out",
+            )
 
     def _own_sockets(self) -> frozenset[int]:
         found = processes.of_stack(self._stack_id, self.places.machines, self.account.uid)
