@@ -72,7 +72,7 @@ def test_it_is_verified_in_full(stack: Stack, tmp_path: Path) -> None:
     assert host
     for words in ({"sslrootcert": str(other)}, {"host": "elsewhere", "hostaddr": host[1]}):
         with pytest.raises(psycopg.OperationalError, match="certificate"):
-            psycopg.connect(dsn, **words)  # type: ignore[arg-type]
+            psycopg.connect(dsn, **words)
     with pytest.raises(psycopg.OperationalError, match="no encryption"):
         psycopg.connect(dsn, sslmode="disable")
 

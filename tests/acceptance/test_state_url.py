@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -15,7 +16,7 @@ from support.stack import COMMAND, Stack, stack_in
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("state_url"), pytest.mark.timeout(180)]
 
 MODULES = {"db": {"source": "postgres-server", "name": "db", "ca": "own", "key_length": None}}
-CONTENT = {"certificate_authorities": {"own": {}}, "modules": MODULES}
+CONTENT: dict[str, Any] = {"certificate_authorities": {"own": {}}, "modules": MODULES}
 KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
 STATE = {"url": "${env:TEAM_STATE}"}
 

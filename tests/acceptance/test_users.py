@@ -59,8 +59,9 @@ def networks(stack: Stack) -> set[str]:
     """The networks that its servers listen in."""
     pids = {process.pid for process in stack.processes()}
     found = [one for one in psutil.net_connections("tcp") if one.pid in pids]
-    assert all(one.laddr.ip.startswith("127.") for one in found)
-    return {one.laddr.ip.rpartition(".")[0] for one in found if one.status == psutil.CONN_LISTEN}
+    addresses = [str(one.laddr[0]) for one in found if one.status == psutil.CONN_LISTEN]
+    assert all(address.startswith("127.") for address in addresses)
+    return {address.rpartition(".")[0] for address in addresses}
 
 
 def test_an_ordinary_user_runs_it_all(own_folder: Path) -> None:

@@ -7,6 +7,7 @@ the plan's order.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
@@ -125,11 +126,14 @@ def _phase(phase: Phase, changes: tuple[Change, ...], run: Run, pool: ThreadPool
     order.prepare()
     by_address = {change.address: change for change in changes}
     futures: dict[Future[None], str] = {}
+    ready: deque[str] = deque()
     errors: list[PgsteadError] = []
     while order.is_active() and (futures or not errors):
-        if not errors:
-            for address in order.get_ready():
-                futures[pool.submit(_change, by_address[address], run)] = address
+        ready.extend(order.get_ready())
+        # No more than there are workers: waiting for one of many futures looks at them all.
+        while ready and len(futures) < WORKERS and not errors:
+            address = ready.popleft()
+            futures[pool.submit(_change, by_address[address], run)] = address
         done, _ = wait(futures, return_when=FIRST_COMPLETED)
         for future in done:
             address = futures.pop(future)
