@@ -9,7 +9,7 @@ import pytest
 
 from support.ledger import writing
 from support.members import mains, members
-from support.stack import Stack, stack_in
+from support.stack import Stack, stack_in, unique
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("change")]
 
@@ -22,7 +22,7 @@ CLUSTER: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def stack(folder: Path) -> Iterator[Stack]:
-    with stack_in(folder, "t-change") as made:
+    with stack_in(folder, unique("t-change")) as made:
         made.write(CLUSTER)
         made.up()
         yield made
@@ -61,7 +61,7 @@ def test_what_a_reload_changes_restarts_nothing(stack: Stack) -> None:
         )
         changes = stack.plan()
         assert set(changes) == {
-            "patroni.t-change",
+            f"patroni.{stack.name}",
             *(f"machine.{name}" for name in (*before, "load-balancer-1")),
         }
         assert {change["effect"] for change in changes.values()} == {"reload"}

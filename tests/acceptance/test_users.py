@@ -59,7 +59,8 @@ def networks(stack: Stack) -> set[str]:
     """The networks that its servers listen in."""
     pids = {process.pid for process in stack.processes()}
     found = [one for one in psutil.net_connections("tcp") if one.pid in pids]
-    addresses = [str(one.laddr[0]) for one in found if one.status == psutil.CONN_LISTEN]
+    listening = [one.laddr for one in found if one.status == psutil.CONN_LISTEN]
+    addresses = [address.ip for address in listening if address]
     assert all(address.startswith("127.") for address in addresses)
     return {address.rpartition(".")[0] for address in addresses}
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pgstead.engine.resource import Observed, Present, Recorded, Resource, Steps, Unknown
+from pgstead.engine.resource import Data, Observed, Present, Recorded, Resource, Steps, Unknown
 from pgstead.machine import Command, Directory, File, Machine, OnChange, Probe, Service, path
 from pgstead.machine import Software as MachineSoftware
 from pgstead.membership import EtcdMember, TlsClient
@@ -122,10 +122,10 @@ def ground(request: pytest.FixtureRequest) -> Iterator[Ground]:
         finally:
             for place in local.places.machines.glob("*"):
                 steps = local.delete(
-                    Recorded(f"machine.{place.name}", "machine", {}), delete_data=True
+                    Recorded(f"machine.{place.name}", "machine", {}), data=Data.DELETE
                 )
                 finish(steps)
-            local.dispose()
+            local.dispose(data=Data.DELETE)
             assert not [p for p in psutil.process_iter() if str(folder) in " ".join(words(p))]
 
 
@@ -193,24 +193,24 @@ def test_an_update_removes_what_is_not_wanted_any_more(ground: Ground) -> None:
     assert wrong(wanted, ground.see(wanted)) == set()
 
 
-@pytest.mark.parametrize("delete_data", [True, False])
+@pytest.mark.parametrize("data", Data)
 def test_what_was_deleted_is_gone_and_its_data_only_when_told_so(
-    ground: Ground, *, delete_data: bool
+    ground: Ground, data: Data
 ) -> None:
     resource = ground.create()
     if ground.kind == "local":
         folder = ground.platform.reach("one").place("/var/lib/server")  # type: ignore[attr-defined]
         (folder / "row").write_text("precious")
     for _ in range(2):  # the second time there is nothing left to do
-        finish(ground.platform.delete(recorded(resource), delete_data=delete_data))
+        finish(ground.platform.delete(recorded(resource), data=data))
         assert ground.see(resource) is None
         assert not ground.platform.power("one").on
-    kept = ground.platform.dispose()
+    kept = ground.platform.dispose(data=data)
     if ground.kind == "local":
         assert [path.read_text() for one in kept for path in one.rglob("row")] == (
-            [] if delete_data else ["precious"]
+            [] if data is Data.DELETE else ["precious"]
         )
-        assert list(ground.folder.iterdir()) == [] or not delete_data
+        assert list(ground.folder.iterdir()) == [] or data is not Data.DELETE
 
 
 def test_what_cannot_be_seen_is_unknown_and_never_unchanged(

@@ -12,6 +12,7 @@ from pgstead.clusters.etcd_view import Previous, as_root, serving, user_key
 from pgstead.clusters.groups import ROOT, EtcdCluster
 from pgstead.engine.resource import (
     Attribute,
+    Data,
     Observed,
     Present,
     Recorded,
@@ -162,9 +163,9 @@ class EtcdProvider:
         del recorded
         yield from self._steps(resource)
 
-    def delete(self, recorded: Recorded, *, delete_data: bool) -> Steps:
+    def delete(self, recorded: Recorded, *, data: Data) -> Steps:
         """Users go with their cluster."""
-        del recorded, delete_data
+        del recorded, data
         yield from ()
 
     def _steps(self, resource: Resource) -> Steps:

@@ -14,7 +14,7 @@ from pgstead.clusters.etcd_membership import Do, Next, View
 from pgstead.clusters.etcd_view import Previous, as_root, look, peer_url
 from pgstead.clusters.groups import EtcdCluster, Groups
 from pgstead.clusters.places import Place
-from pgstead.engine.resource import Recorded, Resource, Step, Steps
+from pgstead.engine.resource import Data, Recorded, Resource, Step, Steps
 from pgstead.errors import PlatformError
 from pgstead.machine import Machine, path
 from pgstead.membership import EtcdMember
@@ -71,7 +71,7 @@ class EtcdMachines:
                 running = True
             elif following.do is Do.WIPE:
                 gone = _recorded(resource, recorded)
-                yield from self.platform.delete(gone, delete_data=True)
+                yield from self.platform.delete(gone, data=Data.ASIDE)
             else:
                 yield self._step(member, following)
 

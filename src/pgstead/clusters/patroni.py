@@ -13,6 +13,7 @@ from pgstead.clusters import patroni_steps, patroni_view, settings
 from pgstead.clusters.groups import PatroniScope, api, those_made
 from pgstead.engine.resource import (
     Attribute,
+    Data,
     Observed,
     Present,
     Recorded,
@@ -111,9 +112,9 @@ class PatroniProvider:
         del recorded
         yield from self.converge(self.scopes[resource.address])
 
-    def delete(self, recorded: Recorded, *, delete_data: bool) -> Steps:
+    def delete(self, recorded: Recorded, *, data: Data) -> Steps:
         """The configuration goes with the last member's machine."""
-        del recorded, delete_data
+        del recorded, data
         yield from ()
 
     def converge(self, scope: PatroniScope, *, joining: frozenset[str] = frozenset()) -> Steps:

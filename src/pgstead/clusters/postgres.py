@@ -15,6 +15,7 @@ from pgstead.clusters.deciding import together
 from pgstead.clusters.etcd_view import Previous
 from pgstead.clusters.groups import Groups, PatroniScope, api, those_made
 from pgstead.engine.resource import (
+    Data,
     Observed,
     Present,
     Recorded,
@@ -164,9 +165,9 @@ class PostgresProvider:
         """There is nothing to replace."""
         yield from self.create(resource, recorded=recorded)
 
-    def delete(self, recorded: Recorded, *, delete_data: bool) -> Steps:
+    def delete(self, recorded: Recorded, *, data: Data) -> Steps:
         """Roles and databases are data, and go with the machines."""
-        del recorded, delete_data
+        del recorded, data
         yield from ()
 
     def _converge(self, target: Target) -> None:

@@ -17,7 +17,16 @@ from typing import Protocol
 
 from pgstead.engine.aside import Aside
 from pgstead.engine.plan import Action, Change, Phase, Plan
-from pgstead.engine.resource import Present, Provider, Recorded, Resource, Step, Steps, Unknown
+from pgstead.engine.resource import (
+    Data,
+    Present,
+    Provider,
+    Recorded,
+    Resource,
+    Step,
+    Steps,
+    Unknown,
+)
 from pgstead.errors import Interrupted, NotReady, PgsteadError, Refused
 from pgstead.machine import OnChange
 from pgstead.waiting import interruption
@@ -65,7 +74,7 @@ class Run:
     providers: Mapping[str, Provider]
     journal: Journal
     progress: Progress
-    delete_data: bool = False
+    data: Data = Data.ASIDE
     still_held: Callable[[], None] = lambda: None
     stop: threading.Event = field(default_factory=threading.Event)
 
@@ -206,7 +215,7 @@ def _carry_out(change: Change, run: Run) -> None:
         return run.journal.forget(change.address)
     provider = run.providers[change.kind]
     _before(change, run.journal)
-    for step in _steps(change, provider, delete_data=run.delete_data):
+    for step in _steps(change, provider, data=run.data):
         _step(change, step, run)
     if change.resource is None:
         return run.journal.forget(change.address)
@@ -259,10 +268,10 @@ def _ready(resource: Resource) -> Recorded:
     )
 
 
-def _steps(change: Change, provider: Provider, *, delete_data: bool) -> Steps:
+def _steps(change: Change, provider: Provider, *, data: Data) -> Steps:
     if change.resource is None:
         assert change.recorded is not None  # noqa: S101 - one of the two is always there
-        return provider.delete(change.recorded, delete_data=delete_data)
+        return provider.delete(change.recorded, data=data)
     if change.action is Action.CREATE:
         return provider.create(change.resource, recorded=change.recorded)
     if change.action is Action.REPLACE:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Protocol
 
 from pgstead.machine import OnChange
@@ -108,6 +109,18 @@ class Step:
 Steps = Iterator[Step]
 
 
+class Data(StrEnum):
+    """What becomes of the data of a resource that is removed.
+
+    Kept data is found again when the resource is made once more; data aside is out of the
+    way, for a person to look at.
+    """
+
+    KEEP = "keep"
+    ASIDE = "aside"
+    DELETE = "delete"
+
+
 class Provider(Protocol):
     """Who makes, sees, changes and removes the resources of some kinds."""
 
@@ -123,5 +136,5 @@ class Provider(Protocol):
     def replace(self, resource: Resource, recorded: Recorded) -> Steps:
         """Steps that remove it but for its data, and make it anew."""
 
-    def delete(self, recorded: Recorded, *, delete_data: bool) -> Steps:
-        """Steps that remove it; data stays unless told to delete it."""
+    def delete(self, recorded: Recorded, *, data: Data) -> Steps:
+        """Steps that remove it, and do with its data as told."""

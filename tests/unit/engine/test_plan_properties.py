@@ -13,6 +13,7 @@ from pgstead.engine.apply import Run, apply
 from pgstead.engine.plan import Action, Change, Plan, make_plan
 from pgstead.engine.resource import (
     Attribute,
+    Data,
     Observed,
     Present,
     Recorded,
@@ -127,8 +128,8 @@ class Ground:
             self.servers[address].files = {}
             self.servers[address].running = False
 
-    def delete(self, recorded: Recorded, *, delete_data: bool) -> Steps:
-        assert not delete_data
+    def delete(self, recorded: Recorded, *, data: Data) -> Steps:
+        assert data is Data.ASIDE
         yield Step("keep the data", partial(self._remove, recorded.address))
 
     def _remove(self, address: str) -> None:
