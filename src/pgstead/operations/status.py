@@ -57,22 +57,26 @@ def status(session: Session) -> Status:
 
 
 def await_serving(session: Session, names: Collection[str]) -> None:
-    """Wait until those machines serve, unless others that they may need are stopped.
+    """Wait until those machines serve, and if they are all there are, until the stack is whole.
 
-    Raises `NotReady` if they do not come to serve.
+    While others are stopped, which they may need, there is nothing to wait for. Raises
+    `NotReady` if it does not come to that.
     """
-    seen: list[MemberStatus] = []
+    seen: list[Status] = []
 
     def serve() -> bool:
-        seen[:] = status(session).members
-        stopped = any(one.state == STOPPED for one in seen if one.machine not in names)
-        return stopped or all(one.healthy for one in seen if one.machine in names)
+        seen[:] = [status(session)]
+        others = [one for one in seen[0].members if one.machine not in names]
+        if not others:
+            return seen[0].whole
+        named = (one for one in seen[0].members if one.machine in names)
+        return any(one.state == STOPPED for one in others) or all(one.healthy for one in named)
 
-    def why() -> str:
-        bad = (one for one in seen if one.machine in names and not one.healthy)
-        return ", ".join(f"{one.machine}: {one.state}" for one in bad)
+    wait(serve, deadline=SERVING, what="the stack to serve", error=lambda: _why(seen))
 
-    wait(serve, deadline=SERVING, what="what was started to serve", error=why)
+
+def _why(seen: Collection[Status]) -> str:
+    return "; ".join(problem for each in seen for problem in each.problems)
 
 
 def _view(machines: Iterable[Machine]) -> ClusterView | None:

@@ -61,8 +61,8 @@ def _carried_out(session: Session, made: Plan, asking: Asking, began: float) -> 
             session, "up", lambda journal: _rounds(session, made, asking, journal)
         )
         _settled(session)
-        if repaired := _repaired(made):
-            await_serving(session, repaired)
+        if _repairs(made) and session.platform.kind != "memory":
+            await_serving(session, [machine.name for machine in session.machines])
         ready = time.monotonic() - began
         written = first.wait() if first else None
     finally:
@@ -71,10 +71,9 @@ def _carried_out(session: Session, made: Plan, asking: Asking, began: float) -> 
     return _result(session, made, changed, first_write=written, ready=ready)
 
 
-def _repaired(made: Plan) -> set[str]:
-    """The machines on which something was started again: nothing has seen them serve yet."""
-    repairs = (change for change in made.pending if change.phase is Phase.REPAIR)
-    return {each.address.removeprefix("machine.") for each in repairs if each.kind == "machine"}
+def _repairs(made: Plan) -> bool:
+    """Whether something is started again, which nothing in the plan sees serve afterwards."""
+    return any(change.phase is Phase.REPAIR for change in made.pending)
 
 
 def _settled(session: Session) -> None:
