@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from pgstead.engine.apply import Run, apply
-from pgstead.engine.plan import Plan, make_plan
+from pgstead.engine.compare import make_plan
+from pgstead.engine.plan import Plan
 from pgstead.engine.resource import Data
 from pgstead.operations import platforms
 from pgstead.operations.asking import Asking

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pgstead.engine.plan import MACHINE, Action, Change, Phase, Plan, make_plan
+from pgstead.engine.compare import make_plan
+from pgstead.engine.plan import MACHINE, Action, Change, Phase, Plan
 from pgstead.errors import Refused, SpecError
 from pgstead.machine import OnChange
 from pgstead.operations.platforms import leaders

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgstead.engine.apply import Run, apply
-from pgstead.engine.plan import Action, Change, make_plan
+from pgstead.engine.compare import make_plan
+from pgstead.engine.plan import Action, Change
 from pgstead.engine.resource import Attribute, Recorded, Resource, Steps
 from pgstead.errors import PgsteadError, Refused
 from pgstead.machine import OnChange

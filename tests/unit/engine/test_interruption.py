@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from pgstead.engine.apply import Run, apply
-from pgstead.engine.plan import Change, make_plan
+from pgstead.engine.compare import make_plan
+from pgstead.engine.plan import Change
 from pgstead.engine.resource import Attribute, Recorded, Resource, Step, Steps
 from pgstead.errors import Interrupted, NotReady, PgsteadError
 from pgstead.machine import OnChange

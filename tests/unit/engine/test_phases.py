@@ -3,7 +3,8 @@
 import pytest
 
 from pgstead.engine.apply import _waits
-from pgstead.engine.plan import Action, Change, Phase, Plan, make_plan
+from pgstead.engine.compare import make_plan
+from pgstead.engine.plan import Action, Change, Phase, Plan
 from pgstead.engine.resource import Attribute, Present, Recorded, Resource
 from pgstead.machine import OnChange
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from pgstead.engine.plan import Action, Phase, Plan, make_plan
+from pgstead.engine.compare import make_plan
+from pgstead.engine.plan import Action, Phase, Plan
 from pgstead.engine.resource import Attribute, Observed, Present, Recorded, Resource, Unknown
 from pgstead.errors import SpecError
 from pgstead.machine import OnChange

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pgstead.engine.apply import Run, apply
-from pgstead.engine.plan import Action, Change, Plan, make_plan
+from pgstead.engine.compare import make_plan
+from pgstead.engine.plan import Action, Change, Plan
 from pgstead.engine.resource import (
     Attribute,
     Data,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pgstead.engine.plan import make_plan
+from pgstead.engine.compare import make_plan
 from pgstead.engine.resource import Attribute, Present, Recorded, Resource
 from pgstead.errors import Refused
 from pgstead.machine import OnChange
