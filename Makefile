@@ -21,7 +21,7 @@ dev: ## install what the tests need
 	@scripts/setup.sh dev
 
 test: lint ## everything: linters, types, all tests with the real servers
-	$(BIN)/pytest -n $(WORKERS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 lint: dev ## ruff, mypy, shellcheck (the layers are checked by a test)
 	$(BIN)/ruff check
@@ -33,7 +33,7 @@ lint: dev ## ruff, mypy, shellcheck (the layers are checked by a test)
 	for file in $(SHELL_FILES); do bash -n "$$file" || exit 1; done; fi
 
 unit: dev ## the fast tests
-	$(BIN)/pytest -n $(WORKERS) tests/unit
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile tests/unit
 
 docs: dev ## write docs/stack-file.md anew from the models
 	$(BIN)/python scripts/reference.py

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from acceptance.lab import Lab
-from pgstead.engine.resource import Attribute, Recorded, Resource, Step, Steps
+from pgstead.engine.resource import Attribute, Data, Recorded, Resource, Step, Steps
 from pgstead.errors import PlatformError
 from pgstead.machine import Directory, Machine, OnChange, Software, replace_tokens
 from pgstead.reach.base import Finished
@@ -58,10 +58,10 @@ class LabPlatform:
         yield Step("stop", lambda: self.lab.end(resource.body.name))
         yield Step("start", lambda: self.start(resource.body.name, {}))
 
-    def delete(self, recorded: Recorded, *, delete_data: bool) -> Steps:
+    def delete(self, recorded: Recorded, *, data: Data) -> Steps:
         name = recorded.address.removeprefix("machine.")
         yield Step("stop", lambda: self.lab.end(name))
-        if delete_data:
+        if data is Data.DELETE:
             yield Step("remove", lambda: shutil.rmtree(self.lab.path(name), ignore_errors=True))
 
     def reach(self, machine: str) -> LabReach:

@@ -31,6 +31,7 @@ from pgstead.clusters.machines import MachineProvider
 from pgstead.clusters.patroni import PatroniProvider
 from pgstead.clusters.postgres import PostgresProvider, find_primary, targets
 from pgstead.engine.resource import (
+    Data,
     Present,
     Provider,
     Recorded,
@@ -120,7 +121,7 @@ class Stack:
     def delete(self, name: str) -> list[str]:
         """The machine of that name, which is wanted no more."""
         recorded = self.recorded[f"machine.{name}"]
-        titles = self.run(self.provider(recorded.address).delete(recorded, delete_data=True))
+        titles = self.run(self.provider(recorded.address).delete(recorded, data=Data.DELETE))
         del self.recorded[recorded.address]
         return titles
 

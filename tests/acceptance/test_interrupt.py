@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import psycopg
 import pytest
 
 from support.stack import SMALL, Stack, stack_in
@@ -48,6 +49,11 @@ def until(process: subprocess.Popen[str], text: str) -> str:
     raise AssertionError(said)
 
 
+def latest(stack: Stack) -> str:
+    """How the last command ended, as the history has it."""
+    return str(stack.json("history", str(stack.file))[0]["outcome"])
+
+
 def ended(process: subprocess.Popen[str], within: float) -> tuple[int, str]:
     """Exit code and the rest of what it says."""
     began = time.monotonic()
@@ -66,7 +72,7 @@ def test_a_second_signal_ends_it_at_once(rehearsed: Stack, number: signal.Signal
     assert process.poll() is None
     process.send_signal(number)
     assert ended(process, within=2) == (130, "stopped at once\n")
-    assert rehearsed.json("history", str(rehearsed.file))[-1]["outcome"] == "interrupted"
+    assert latest(rehearsed) == "interrupted"
     assert len(rehearsed.up()["changed"]) == 7
     assert rehearsed.plan() == {}
 
@@ -118,7 +124,7 @@ def test_an_interrupted_up_goes_on_where_it_stopped(small: Stack) -> None:
         assert code == 130
         assert "error: stopped; what was done is recorded" in said
         assert f"hint: {AGAIN}" in said
-        assert small.json("history", str(small.file))[-1]["outcome"] == "interrupted"
+        assert latest(small) == "interrupted"
     small.up()
     assert small.plan() == {}
     assert small.status()["whole"]
@@ -133,8 +139,34 @@ def test_a_step_that_fails_is_named_and_a_rerun_goes_on(small: Stack) -> None:
     told = failed.stderr.partition("error: ")[2]
     assert told.startswith("machine.load-balancer-1: ")
     assert "haproxy.cfg.new: Is a directory" in told
-    assert small.json("history", str(small.file))[-1]["outcome"] == "failed"
+    assert latest(small) == "failed"
     in_the_way.rmdir()
     assert small.up()["changed"] == ["machine.load-balancer-1"]
     assert small.plan() == {}
     assert small.status()["whole"]
+
+
+def test_no_password_is_lost_when_it_changes_twice_and_the_first_time_is_cut_off(
+    small: Stack,
+) -> None:
+    """Neither the file nor what was applied last tells the password that the servers have."""
+    small.write(SMALL)
+    small.up()
+    for number, place in enumerate(("etcd.c-interrupt: done", "postgres.c-interrupt: done")):
+        small.write(SMALL, passwords=passwords(f"cut-off-{number}"))
+        process = small.start("up", str(small.file), "--yes")
+        until(process, place)
+        process.kill()
+        process.communicate()
+    small.write(SMALL, passwords=passwords("final"))
+    small.up()
+    assert small.plan() == {}
+    assert small.status()["whole"]
+    assert "final-application-secret" in small.dsn("--with-password")
+    with psycopg.connect(small.dsn("--with-password")) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def passwords(which: str) -> dict[str, dict[str, str]]:
+    names = ("superuser", "replication", "rewind", "application", "etcd-root", "etcd-patroni")
+    return {name: {"value": f"{which}-{name}-secret"} for name in names}

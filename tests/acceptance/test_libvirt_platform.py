@@ -21,8 +21,9 @@ pytest.importorskip("pycdlib")
 
 import libvirt
 
-from pgstead.engine.plan import Action, make_plan
-from pgstead.engine.resource import Present, Recorded, Resource, Steps, Unknown
+from pgstead.engine.compare import make_plan
+from pgstead.engine.plan import Action
+from pgstead.engine.resource import Data, Present, Recorded, Resource, Steps, Unknown
 from pgstead.errors import NotReady, PlatformError, Refused
 from pgstead.machine import Disk, File, Machine, Size
 from pgstead.platforms.libvirt import LibvirtPlatform, domains, kvm, removing, volumes
@@ -120,7 +121,7 @@ class Stage:
         if change.action is Action.UPDATE:
             run(platform.update(resource, change.changed))
         if change.action is Action.REPLACE:
-            run(platform.delete(self.records[resource.address], delete_data=False))
+            run(platform.delete(self.records[resource.address], data=Data.KEEP))
             self.guests.pop(wanted.name, None)
             run(platform.create(resource, {}))
         self.records[resource.address] = replace(record, status="ready")
@@ -132,10 +133,10 @@ class Stage:
         assert isinstance(seen, Present), seen
         assert dict(seen.values) == resource.values
 
-    def destroy(self, *, delete_data: bool) -> None:
+    def destroy(self, data: Data) -> None:
         for record in list(self.records.values()):
-            run(self.platform().delete(record, delete_data=delete_data))
-        self.platform().dispose()
+            run(self.platform().delete(record, data=data))
+        self.platform().dispose(data=data)
 
     @property
     def connection(self) -> Any:
@@ -171,12 +172,12 @@ def stage(daemon: Libvirtd, tmp_path: Path, request: pytest.FixtureRequest) -> I
     platform.ground.prepare(host)
     volumes.upload(host, "default", "base.img", kvm.boot_sector())
     yield made
-    made.destroy(delete_data=True)
+    made.destroy(Data.DELETE)
     volumes_left = made.volumes() - {"base.img"}
     for pool in made.connection.listAllStoragePools():
         for volume in pool.listAllVolumes():
             volume.delete()
-    platform.dispose()
+    platform.dispose(data=Data.KEEP)
     assert volumes_left == set()
     assert made.connection.listAllDomains() == []
     assert made.connection.listAllNetworks() == []
@@ -196,7 +197,7 @@ def test_a_machine_is_made_seen_and_removed(stage: Stage) -> None:
     assert "state: existing" in guest.files[CONFIGURATION][1]
     assert guest.files[SECRET] == (0o600, "secret: ünïcode\n")
     assert stage.up(machine()) == "none"
-    stage.destroy(delete_data=False)
+    stage.destroy(Data.KEEP)
     assert {name.split("-")[2] for name in stage.volumes() - {"base.img"}} == {"data"}
     assert stage.connection.listAllDomains() == []
 
@@ -209,7 +210,7 @@ def test_an_interrupted_creation_is_resumed_after_each_step(stage: Stage) -> Non
     count = len(run(stage.platform().create(resource, {})))
     stage.check(resource)
     for done in range(1, count):
-        run(stage.platform().delete(stage.records[resource.address], delete_data=True))
+        run(stage.platform().delete(stage.records[resource.address], data=Data.DELETE))
         stage.guests.clear()
         steps = stage.platform().create(resource, {})
         for _ in range(done):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from pgstead.engine.resource import Present, Recorded, Resource, Steps, Unknown, Value
+from pgstead.engine.resource import Data, Present, Recorded, Resource, Steps, Unknown, Value
 from pgstead.errors import CommandFailed, NotReady, PlatformError, Refused
 from pgstead.machine import (
     Command,
@@ -428,12 +428,12 @@ def test_delete_keeps_data_aside_unless_told_otherwise(ground: Ground, *, lost: 
         (place.of("/var/lib/server") / "row").write_text("precious")
     if lost:
         place.card.unlink()
-    finish(ground.platform.delete(recorded(resource), delete_data=False))
+    finish(ground.platform.delete(recorded(resource), data=Data.ASIDE))
     assert ground.all_processes() == []
     assert not place.folder.exists()
     (kept,) = ground.platform.places.kept.glob("one-*/var/lib/server/row")
     assert kept.read_text() == "precious"
-    ground.platform.dispose()
+    ground.platform.dispose(data=Data.ASIDE)
     assert kept.exists()
 
 
@@ -441,11 +441,11 @@ def test_delete_and_dispose_leave_nothing(ground: Ground) -> None:
     resource = ground.create(ground.machine())
     supervisor = ground.platform.supervisor.pid()
     for done in (1, 2):
-        steps = ground.fresh().delete(recorded(resource), delete_data=True)
+        steps = ground.fresh().delete(recorded(resource), data=Data.DELETE)
         for _ in range(done):
             next(steps).run()
-    ground.platform.dispose()
-    ground.fresh().dispose()
+    ground.platform.dispose(data=Data.DELETE)
+    ground.fresh().dispose(data=Data.DELETE)
     assert supervisor
     assert processes.find(supervisor) is None
     assert ground.all_processes() == []
@@ -469,8 +469,8 @@ def test_sockets_lie_in_a_short_folder_that_a_reboot_may_take_away(ground: Groun
     }
     deep.repair(resource)
     assert deep.differences(resource) == {}
-    finish(deep.platform.delete(recorded(resource), delete_data=True))
-    deep.platform.dispose()
+    finish(deep.platform.delete(recorded(resource), data=Data.DELETE))
+    deep.platform.dispose(data=Data.DELETE)
     assert not places.short.exists()
 
 
@@ -538,8 +538,8 @@ def live_and_die(home: Path) -> None:
     resource = ground.create(ground.machine())
     assert ground.differences(resource) == {}
     assert ground.platform.account.user is None
-    finish(ground.platform.delete(recorded(resource), delete_data=True))
-    ground.platform.dispose()
+    finish(ground.platform.delete(recorded(resource), data=Data.DELETE))
+    ground.platform.dispose(data=Data.DELETE)
     assert list(home.iterdir()) == []
 
 
@@ -558,8 +558,8 @@ def run_unpacked(home: Path) -> None:
         main = ground.main("etcd-1", "etcd")
         assert Path(f"/proc/{main.pid}/exe").readlink().is_relative_to(home)
     finally:
-        finish(ground.platform.delete(recorded(resource), delete_data=True))
-        ground.platform.dispose()
+        finish(ground.platform.delete(recorded(resource), data=Data.DELETE))
+        ground.platform.dispose(data=Data.DELETE)
 
 
 def test_etcd_runs_from_unpacked_packages(ground: Ground) -> None:

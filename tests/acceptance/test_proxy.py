@@ -7,7 +7,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -16,7 +16,7 @@ import pytest
 
 from pgstead.clients.patroni import PatroniClient
 from support.members import eventually, mains, members, processes
-from support.stack import SMALL, Stack, stack_in
+from support.stack import SMALL, Stack, stack_in, unique
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("proxy")]
 
@@ -26,7 +26,7 @@ CUT_SECONDS = 15.0
 
 @pytest.fixture(scope="module")
 def stack(folder: Path) -> Iterator[Stack]:
-    with stack_in(folder, "t-proxy") as made:
+    with stack_in(folder, unique("t-proxy")) as made:
         made.write(SMALL)
         made.up()
         yield made
@@ -50,17 +50,22 @@ def test_the_api_endpoint_reaches_the_primarys(stack: Stack) -> None:
     assert leader.name == stack.leader()
 
 
+def first_byte(place: tuple[str, int], context: ssl.SSLContext) -> bytes:
+    """What a server answers; with TLS 1.3 it refuses a client only now."""
+    with (
+        socket.create_connection(place, timeout=5) as plain,
+        context.wrap_socket(plain, server_hostname=place[0]) as tls,
+    ):
+        tls.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        return tls.recv(1)
+
+
 def test_statistics_want_a_client_certificate(stack: Stack) -> None:
     balancer = members(stack).balancer
     context = ssl.create_default_context(cadata=balancer.operator.ca)
     place = (balancer.address, balancer.statistics_port or 0)
-    with (
-        pytest.raises((ssl.SSLError, ConnectionError)),
-        socket.create_connection(place, timeout=5) as plain,
-        context.wrap_socket(plain, server_hostname=balancer.address) as tls,
-    ):
-        tls.sendall(b"GET / HTTP/1.0\r\n\r\n")
-        tls.recv(1)
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        first_byte(place, context)
     assert members(stack).proxy.servers()
 
 
@@ -74,36 +79,26 @@ def test_sessions_survive_reloads(stack: Stack) -> None:
         stack.write(cluster)
         assert set(stack.plan()) == {"machine.load-balancer-1"}
         stack.up()
-        stack.write(SMALL)
-        stack.up()
         session.execute("COMMIT")
-    assert stack.plan() == {}
 
 
 def test_the_read_only_endpoint_without_standbys(stack: Stack) -> None:
+    """Their Patroni hangs, so that no check passes; then sessions go nowhere, or where told."""
     leader = stack.leader()
     standby = next(name for name in stack.roles() if name != leader)
-    stack.run("stop", str(stack.file), standby, "--yes", code=None)
-    try:
-        found = members(stack)
+    falling = copy.deepcopy(SMALL)
+    falling["load_balancer"]["read_only"] = {"fallback": "primary"}
+    found = members(stack)
+    with frozen(stack, standby, only="patroni"):
         eventually(lambda: found.up("read_only") == set())
         with pytest.raises(psycopg.OperationalError):
             psycopg.connect(stack.dsn("--role", "replica"), connect_timeout=5)
-    finally:
-        stack.run("start", str(stack.file), standby)
-    falling = copy.deepcopy(SMALL)
-    falling["load_balancer"]["read_only"] = {"fallback": "primary"}
-    stack.write(falling)
-    stack.up()
-    stack.run("stop", str(stack.file), standby, "--yes", code=None)
-    try:
-        found = members(stack)
-        eventually(lambda: found.up("read_only") == set())
+        stack.write(falling)
+        stack.up()
+        eventually(lambda: found.up("read_only") == set() and found.up("primary") == {leader})
         with psycopg.connect(stack.dsn("--role", "replica")) as session:
             assert session.execute("SELECT pg_is_in_recovery()").fetchone() == (False,)
-    finally:
-        stack.run("start", str(stack.file), standby)
-    eventually(lambda: stack.status()["whole"], 60)
+    eventually(lambda: found.up("read_only") == {standby}, 60)
     with psycopg.connect(stack.dsn("--role", "replica")) as session:
         assert session.execute("SELECT pg_is_in_recovery()").fetchone() == (True,)
 
@@ -116,9 +111,10 @@ def everything(stack: Stack, machine: str) -> list[psutil.Process]:
 
 
 @contextmanager
-def frozen(stack: Stack, machine: str) -> Iterator[None]:
+def frozen(stack: Stack, machine: str, *, only: str = "") -> Iterator[None]:
     """Every process of a machine stopped: the kernel still answers for it, nobody else does."""
-    found = everything(stack, machine)
+    found = [one for one in everything(stack, machine) if only in ("", one.name())]
+    assert found
     for process in found:
         os.kill(process.pid, signal.SIGSTOP)
     try:
@@ -130,9 +126,11 @@ def frozen(stack: Stack, machine: str) -> Iterator[None]:
 
 
 def seconds_to_an_error(session: psycopg.Connection[tuple[object, ...]]) -> float:
+    """How long statements go on: a server's process may outlive its postmaster for a moment."""
     began = time.monotonic()
-    with pytest.raises(psycopg.OperationalError):
-        session.execute("SELECT 1")
+    with suppress(psycopg.OperationalError):
+        while time.monotonic() - began < CUT_SECONDS:
+            session.execute("SELECT pg_sleep(0.05)")
     return time.monotonic() - began
 
 

@@ -16,7 +16,7 @@ from cryptography import x509
 
 from support.ledger import writing
 from support.members import eventually, mains, members
-from support.stack import SMALL, Stack, stack_in
+from support.stack import SMALL, Stack, stack_in, unique
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("rotation")]
 
@@ -36,7 +36,7 @@ main()
 
 @pytest.fixture(scope="module")
 def stack(folder: Path) -> Iterator[Stack]:
-    with stack_in(folder, "t-rotation") as made:
+    with stack_in(folder, unique("t-rotation")) as made:
         made.write(SMALL)
         made.up()
         yield made
@@ -62,10 +62,10 @@ def test_all_passwords_change_at_once_and_no_write_fails(stack: Stack) -> None:
         chosen = new_passwords(stack)
         changes = stack.plan()
         assert set(changes) == {
-            "postgres.t-rotation",
+            f"postgres.{stack.name}",
             "machine.postgres-1",
             "machine.postgres-2",
-            "etcd.t-rotation",
+            f"etcd.{stack.name}",
         }
         assert {change["effect"] for change in changes.values()} == {"reload"}
         stack.up()
@@ -96,7 +96,7 @@ def test_killed_between_the_files_and_etcd_it_serves_on_and_a_rerun_ends_it(stac
         new_passwords(stack)
         command = (sys.executable, "-c", DIES_BEFORE_ETCD)
         stack.run("up", str(stack.file), "--yes", code=-signal.SIGKILL, command=command)
-        assert set(stack.plan()) == {"etcd.t-rotation"}
+        assert set(stack.plan()) == {f"etcd.{stack.name}"}
         rounds = int(members(stack).api(leader).config()["ttl"]) // 4
         seen = len(ledger.acknowledged)
         eventually(lambda: len(ledger.acknowledged) > seen + 100 * rounds)

@@ -4,8 +4,9 @@
 
 Each run is a process of its own. It kills itself with SIGKILL at the first point at which
 no run before it died: right before a step runs, and right after it ran and before anything
-of that is recorded. What runs side by side at that moment dies with it. At the end a JSON
-document tells where it was killed and how the last run ended.
+of that is recorded; the same around what is done before the first step and after the last.
+What runs side by side at that moment dies with it. At the end a JSON document tells where
+it was killed and how the last run ended.
 """
 
 from __future__ import annotations
@@ -20,11 +21,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from pgstead.cli import main
 from pgstead.engine import apply
+from pgstead.engine.materials import StoredMaterials
 from pgstead.engine.plan import Change
 from pgstead.engine.resource import Step
+from pgstead.engine.state import State
+from pgstead.platforms.local import LocalPlatform
 
 MOST_RUNS = 300
 NO_POINT_LEFT = "no end in sight"
@@ -49,6 +54,19 @@ class Killer:
 
         ORIGINAL(change, replace(step, run=watched), run)
 
+    def around(self, owner: type, method: str) -> None:
+        """Two points around every call of a method."""
+        original = getattr(owner, method)
+        name = f"{owner.__name__}.{method}"
+
+        def watched(*arguments: Any, **named: Any) -> Any:
+            self._point(f"before {name}")
+            result = original(*arguments, **named)
+            self._point(f"after {name}")
+            return result
+
+        setattr(owner, method, watched)
+
     def _point(self, name: str) -> None:
         if name in self._known:
             return
@@ -58,6 +76,11 @@ class Killer:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+AROUND: dict[type, tuple[str, ...]] = {
+    StoredMaterials: ("save", "mark_tried", "mark_applied", "prune"),
+    LocalPlatform: ("dispose",),
+    State: ("wipe",),
+}
 ORIGINAL: Callable[[Change, Step, apply.Run], None] = apply._step
 
 
@@ -65,7 +88,11 @@ def run_once(points: Path, words: list[str]) -> int:
     """One run in a child process; what its end tells, as `os.waitstatus_to_exitcode`."""
     child = os.fork()
     if child == 0:
-        apply._step = Killer(points).step
+        killer = Killer(points)
+        apply._step = killer.step
+        for owner, methods in AROUND.items():
+            for method in methods:
+                killer.around(owner, method)
         os._exit(command(words))
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
@@ -97,10 +124,8 @@ def run_to_the_end(points: Path, words: list[str]) -> tuple[int, list[float]]:
 if __name__ == "__main__":
     # Imported before the first fork, so that not every run pays for it; starts no thread.
     import pgstead.clusters.machines
-    import pgstead.engine.materials
     import pgstead.operations.destroy
-    import pgstead.operations.up
-    import pgstead.platforms.local  # noqa: F401
+    import pgstead.operations.up  # noqa: F401
 
     with TemporaryDirectory() as folder:
         file = Path(folder) / "points"

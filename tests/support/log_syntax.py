@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 __all__ = ["Malformed", "Section", "fluentbit", "fluentd"]
 
 
-class Malformed(Exception):  # noqa: N818 - it is no fault of the program
+class Malformed(Exception):
     """The text is not such a configuration."""
 
 

@@ -79,6 +79,11 @@ class Members:
         assert row is not None
         return row[0]
 
+    def execute(self, machine: str, sql: str) -> None:
+        """Run a statement on a member."""
+        with self.connection(machine) as connection:
+            connection.execute(sql.encode())
+
     def setting(self, machine: str, name: str) -> object:
         return self.one(machine, f"SHOW {name}")
 

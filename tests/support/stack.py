@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -140,6 +141,11 @@ def _inherited() -> dict[str, str]:
     """The environment without what would lead a command to another user's things."""
     ours = ("PGSTEAD_", "XDG_", "PG")
     return {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+
+
+def unique(name: str) -> str:
+    """A stack's name that no other run of the same tests has, on the same machine."""
+    return f"{name}-{secrets.token_hex(2)}"
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from pgstead.cli import change, connect, describe, image, keep, machines, observe
+from pgstead.cli.arguments import use_command
 from pgstead.cli.failure import DEBUG
 
 app = typer.Typer(
@@ -22,6 +23,7 @@ app = typer.Typer(
 
 for theme in (describe, change, observe, connect, machines, keep, image):
     theme.add(app)
+use_command(app)
 
 
 def _version(value: bool) -> None:  # noqa: FBT001 - typer's callback form

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from pgstead.cli.console import Format
 from pgstead.errors import SpecError
@@ -25,6 +26,25 @@ Recreate = Annotated[
         help="Make this resource anew although the only copy of its data is gone.",
     ),
 ]
+
+
+class Command(TyperCommand):
+    """A command whose usage tells its arguments as their metavar has them, and no more."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """`[OPTIONS]`, then the arguments."""
+        del ctx
+        arguments = (param for param in self.params if param.param_type_name == "argument")
+        return [self.options_metavar or "", *(str(each.metavar) for each in arguments)]
+
+
+def use_command(app: typer.Typer) -> None:
+    """Have all of its commands be of that kind."""
+    for command in app.registered_commands:
+        command.cls = Command
+    for group in app.registered_groups:
+        if group.typer_instance:
+            use_command(group.typer_instance)
 
 
 def split_file(words: list[str] | None) -> tuple[Path, list[str]]:

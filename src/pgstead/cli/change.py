@@ -62,7 +62,9 @@ def up(
     recreate: Recreate = None,
     form: Output = Format.TEXT,
 ) -> None:
-    """Plan, ask, apply, wait until the stack takes a write, print how to connect.
+    """Bring a stack up to what its file says.
+
+    Plans, asks, applies, waits until the stack takes a write, and prints how to connect.
 
     FILE is a stack file, or a plan kept by `plan -o`: that is applied exactly, or refused
     if the world has moved since.
@@ -94,7 +96,10 @@ def destroy(
     ] = False,
     form: Output = Format.TEXT,
 ) -> None:
-    """Show what goes, then remove it; data stays unless told otherwise."""
+    """Remove a stack; data stays unless told so.
+
+    Shows what goes, and asks.
+    """
     from pgstead.cli import plan_view  # noqa: PLC0415 - start-up time
     from pgstead.cli.progress import progress  # noqa: PLC0415
     from pgstead.operations.asking import Asking  # noqa: PLC0415
@@ -103,9 +108,10 @@ def destroy(
     def accept(made: Plan) -> bool:
         plan_view.show_removal(made, err(), delete_data=delete_data)
         fate = "and its data deleted for good" if delete_data else "its data kept"
-        return not made.pending or confirm(f"Remove all of this, {fate}?", yes=yes)
+        needed = made.pending or delete_data
+        return not needed or confirm(f"Remove all of this, {fate}?", yes=yes)
 
-    gone = run(file, Asking(accept, watching=lambda: progress(err())), delete_data=delete_data)
+    gone = run(file, Asking(accept, lambda: progress(err()), warn), delete_data=delete_data)
     if form is Format.JSON:
         print_json({"removed": gone.removed, "kept": [str(place) for place in gone.kept]})
         return

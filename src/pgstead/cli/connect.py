@@ -38,12 +38,17 @@ def dsn(
 
 
 def psql(
-    words: Annotated[list[str] | None, typer.Argument(metavar="[FILE] [-- ARGS]")] = None,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILE] [-- ARGS]", hidden=True)
+    ] = None,
     *,
     role: ROLE = Target.PRIMARY,
     admin: ADMIN = False,
 ) -> None:
-    """Run psql, connected."""
+    """Run psql, connected.
+
+    What stands after `--` is given to psql: pgstead psql stack.yaml -- -c 'SELECT 1'
+    """
     from pgstead.operations.connect import psql as run  # noqa: PLC0415 - start-up time
 
     file, arguments = split_file(words)
@@ -57,7 +62,10 @@ def switchover(
     yes: Yes = False,
     form: Output = Format.TEXT,
 ) -> None:
-    """Hand the leader's role to a standby, without loss."""
+    """Hand the leader's role to a standby.
+
+    Nothing is lost. Without --to, the standby leads that lags least.
+    """
     from pgstead.operations.switchover import switchover as run  # noqa: PLC0415 - start-up time
 
     def accept(leader: str, candidate: str) -> bool:

@@ -68,4 +68,8 @@ def confirm(question: str, *, yes: bool, flag: str = "--yes") -> bool:
             f"nobody to ask: {question}", hint=f"give {flag} to go on without a question"
         )
     err().print(f"[bold]{question}[/] Only 'yes' goes on: ", end="")
-    return input().strip() == "yes"
+    try:
+        return input().strip() == "yes"
+    except EOFError:  # Ctrl-D
+        err().print()
+        return False

@@ -20,7 +20,10 @@ def add(app: typer.Typer) -> None:
 
 
 def validate(file: StackFile = DEFAULT_FILE, form: Output = Format.TEXT) -> None:
-    """Check the stack file; every error names file, line and field."""
+    """Check the stack file.
+
+    Every error names file, line and field.
+    """
     from pgstead.operations.validate import validate as run  # noqa: PLC0415 - start-up time
 
     checked = run(file)
@@ -32,7 +35,10 @@ def validate(file: StackFile = DEFAULT_FILE, form: Output = Format.TEXT) -> None
 
 
 def expand(file: StackFile = DEFAULT_FILE) -> None:
-    """Print the modules that a cluster stands for, as a stack file."""
+    """Print the modules that a cluster stands for.
+
+    They are printed as a stack file, which plans the same.
+    """
     from pgstead.spec import expand as run  # noqa: PLC0415 - start-up time
     from pgstead.spec import load  # noqa: PLC0415
 
@@ -47,7 +53,10 @@ def render(
         bool, typer.Option("--show-secrets", help="Write secrets too, readable by you alone.")
     ] = False,
 ) -> None:
-    """Write every machine's files for reading; secrets are left out unless asked for."""
+    """Write every machine's files for reading.
+
+    Secrets are left out unless asked for.
+    """
     from pgstead.operations.render import render as run  # noqa: PLC0415 - start-up time
 
     written = run(file, folder, show_secrets=show_secrets)

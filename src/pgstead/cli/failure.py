@@ -7,12 +7,16 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import click
+import typer
 
 from pgstead.cli.signals import INTERRUPTED
 from pgstead.errors import Interrupted, PgsteadError
 from pgstead.redaction import redact
+
+BAD = 2
+"""The exit code for bad arguments, and for a bad stack file."""
 
 DEBUG = "PGSTEAD_DEBUG"
 """Set by `--debug`: the file that keeps a traceback."""
@@ -24,12 +28,12 @@ def guarded(call: Callable[[], object]) -> int:
         result = call()
     except PgsteadError as error:
         return _tell(error, _message(error), error.hint, error.exit_code)
-    except (click.exceptions.Exit, click.ClickException) as error:
-        return _click(error)
-    except (click.Abort, KeyboardInterrupt) as error:
+    except typer.Exit as error:
+        return error.exit_code
+    except (typer.Abort, KeyboardInterrupt) as error:
         return _stopped(error)
     except Exception as error:  # noqa: BLE001 - no traceback ever reaches a user
-        return _unexpected(error)
+        return _arguments(error) if hasattr(error, "format_message") else _unexpected(error)
     if result == INTERRUPTED:  # what typer makes of Ctrl-C
         return _stopped(None)
     return result if isinstance(result, int) else 0
@@ -45,10 +49,11 @@ def _message(error: PgsteadError) -> str:
     return ": ".join([*notes, error.message])
 
 
-def _click(error: click.exceptions.Exit | click.ClickException) -> int:
-    if isinstance(error, click.ClickException):
-        error.show()
-    return error.exit_code
+def _arguments(error: Any) -> int:
+    """A mistake on the command line, as typer's own copy of click tells it."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "pgstead"
+    return _tell(error, error.format_message(), f"`{command} --help` tells what it takes", BAD)
 
 
 def _unexpected(error: Exception) -> int:

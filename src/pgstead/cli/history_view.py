@@ -19,9 +19,11 @@ def show(entries: Sequence[ApplyEntry], console: Console) -> None:
     if not entries:
         console.print("Nothing was applied yet.")
         return
-    table = Table()
-    for column in ("when", "who", "what", "outcome", "seconds", "summary"):
-        table.add_column(column)
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
+    for column in ("when", "who", "what", "outcome"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("seconds", justify="right", no_wrap=True)
+    table.add_column("summary", overflow="fold")
     for entry in entries:
         seconds = (entry.ended - entry.started).total_seconds() if entry.ended else None
         table.add_row(

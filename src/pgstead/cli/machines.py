@@ -9,7 +9,7 @@ import typer
 from pgstead.cli.arguments import Output, Yes, at_most, split_file
 from pgstead.cli.console import Format, confirm, out, print_json
 
-Words = Annotated[list[str] | None, typer.Argument(metavar="[FILE] [MACHINE]")]
+Words = Annotated[list[str] | None, typer.Argument(metavar="[FILE] [MACHINE]", hidden=True)]
 
 
 def add(app: typer.Typer) -> None:
@@ -46,7 +46,10 @@ def doctor(
     fix: Annotated[bool, typer.Option("--fix", help="Install what is missing.")] = False,
     form: Output = Format.TEXT,
 ) -> int:
-    """Tell what this machine lacks, and the command that installs it."""
+    """Tell what this machine lacks.
+
+    And the command that installs it. Exits with 1 if anything lacks.
+    """
     from pgstead.cli import doctor_view  # noqa: PLC0415 - start-up time
     from pgstead.operations.doctor import doctor as run  # noqa: PLC0415
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext, suppress
 from typing import Annotated
 
 import typer
@@ -19,7 +20,11 @@ def add(app: typer.Typer) -> None:
 
 
 def status(file: StackFile = DEFAULT_FILE, form: Output = Format.TEXT) -> int:
-    """Members, roles, lag, timeline, health and certificate expiry; exits with 1 if not whole."""
+    """Show members, roles, lag and health.
+
+    TL is the timeline, cert the days until the first certificate ends. Exits with 1 if
+    anything is not as it should be.
+    """
     from pgstead.cli import status_view  # noqa: PLC0415 - start-up time
     from pgstead.operations.session import open_session  # noqa: PLC0415
     from pgstead.operations.status import status as run  # noqa: PLC0415
@@ -34,18 +39,23 @@ def status(file: StackFile = DEFAULT_FILE, form: Output = Format.TEXT) -> int:
 
 
 def logs(
-    words: Annotated[list[str], typer.Argument(metavar="[FILE] MACHINE [SERVICE]")],
+    words: Annotated[list[str], typer.Argument(metavar="[FILE] MACHINE [SERVICE]", hidden=True)],
     *,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", help="How many last lines.")] = 100,
 ) -> None:
-    """Print a machine's logs."""
+    """Print a machine's logs.
+
+    Without SERVICE those of all its services.
+    """
     from pgstead.operations.logs import logs as run  # noqa: PLC0415 - start-up time
 
     file, rest = split_file(words)
     machine, service = at_most(rest, "MACHINE [SERVICE]")
-    for line in run(file, machine or "", service, follow=follow, lines=lines):
-        typer.echo(line)
+    # Ctrl-C is how following ends.
+    with suppress(KeyboardInterrupt) if follow else nullcontext():
+        for line in run(file, machine or "", service, follow=follow, lines=lines):
+            typer.echo(line)
 
 
 def history(
@@ -66,12 +76,17 @@ def history(
 
 
 def output(
-    words: Annotated[list[str] | None, typer.Argument(metavar="[FILE] [MODULE.OUTPUT]")] = None,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILE] [MODULE.OUTPUT]", hidden=True)
+    ] = None,
     *,
     show_secrets: Annotated[bool, typer.Option("--show-secrets", help="Print secrets.")] = False,
     form: Output = Format.TEXT,
 ) -> None:
-    """Print module outputs; a secret one only by its name, or with --show-secrets."""
+    """Print module outputs.
+
+    A secret one is printed only when it is named, or with --show-secrets.
+    """
     from pgstead.operations.output import output as run  # noqa: PLC0415 - start-up time
 
     file, rest = split_file(words)

@@ -44,6 +44,8 @@ def show(plan: Plan, console: Console) -> None:
     for change in plan.changes:
         if change.action is not Action.NONE:
             _change(change, console)
+        for reason in change.reasons if change.action is Action.NONE else ():
+            console.print(Text.assemble(("= ", "cyan"), (change.address, "bold"), f" {reason}"))
     console.print(Text(plan.summary, style="bold"))
 
 
@@ -106,6 +108,12 @@ def as_json(plan: Plan) -> dict[str, Any]:
     return {
         "summary": plan.summary,
         "pending": len(plan.pending),
+        "notes": [
+            f"{change.address} {reason}"
+            for change in plan.changes
+            if change.action is Action.NONE
+            for reason in change.reasons
+        ],
         "changes": [_json(change) for change in plan.changes if change.action is not Action.NONE],
     }
 

@@ -20,7 +20,8 @@ def show(done: Up, console: Console) -> None:
         console.print(Text.assemble((f"  {role:<8}", "dim"), uri))
     if done.connections:
         console.print(Text("Next:", style="dim"))
-        for command in ("status", "psql", "switchover", "plan"):
+        further = ("switchover", "plan") if len(done.connections) > 1 else ("plan",)
+        for command in ("status", "psql", *further):
             console.print(Text(f"  pgstead {command} {done.file}", style="dim"))
 
 

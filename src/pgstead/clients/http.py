@@ -23,7 +23,7 @@ SHOWN = 300
 """Characters of a server's answer that an error shows at most."""
 
 
-class Unreachable(ClientError):  # noqa: N818 - says what the server is
+class Unreachable(ClientError):
     """A server that could not be asked: nothing listens, no answer in time, or no TLS."""
 
 

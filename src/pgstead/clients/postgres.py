@@ -23,7 +23,7 @@ DUPLICATE = ("42710", "42P04")
 AUTO_CONF = "postgresql.auto.conf"
 
 
-class WrongPassword(ClientError):  # noqa: N818 - says what is wrong
+class WrongPassword(ClientError):
     """The server refused the user or its password."""
 
 
@@ -236,7 +236,7 @@ class PostgresClient:
         return kind(f"{self._login}: {_first_line(error)}")
 
 
-class _Duplicate(ClientError):  # noqa: N818 - never leaves this module
+class _Duplicate(ClientError):
     """What should be created exists."""
 
 

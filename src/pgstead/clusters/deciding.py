@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import wait as wait_for
+from functools import partial
 from typing import Protocol, TypeVar
 
 from pgstead.engine.resource import Step
@@ -27,6 +29,9 @@ class Decision(Protocol):
 
 
 D = TypeVar("D", bound=Decision)
+
+HESITATION = 0.5
+"""Seconds after which a server is not waited for alone."""
 
 DEADLINE = 90.0
 """Seconds for a cluster to become healthy by itself: above Patroni's ttl and a restart."""
@@ -68,6 +73,28 @@ def patiently(decide: Callable[[], D], *, what: str, deadline: float = DEADLINE)
         error=lambda: last[0] if last else None,
         interval=(0.1, 0.5),
     )
+
+
+def first(function: Callable[[V], K | None], values: Mapping[str, V]) -> K | None:
+    """What `function` gives for whichever value gives something first.
+
+    One is asked as a rule; if it has nothing to say, or hesitates, all others are, side by
+    side. Nobody waits for those that hang.
+    """
+    pool = ThreadPoolExecutor(max(1, len(values)))
+    try:
+        return _first([partial(pool.submit, function, value) for value in values.values()])
+    finally:
+        pool.shutdown(wait=False)
+
+
+def _first(asking: Sequence[Callable[[], Future[K | None]]]) -> K | None:
+    asked = {ask() for ask in asking[:1]}
+    wait_for(asked, timeout=HESITATION)
+    if not any(future.done() and future.result() is not None for future in asked):
+        asked |= {ask() for ask in asking[1:]}
+    answers = (future.result() for future in as_completed(asked))
+    return next((answer for answer in answers if answer is not None), None)
 
 
 def together(function: Callable[[V], K], values: Mapping[str, V]) -> dict[str, K]:

@@ -8,10 +8,11 @@ from functools import partial
 from pgstead.clients.etcd import EtcdClient
 from pgstead.clients.http import Unreachable
 from pgstead.clusters.deciding import together
-from pgstead.clusters.etcd_view import Previous, as_root, user_key
+from pgstead.clusters.etcd_view import Previous, as_root, serving, user_key
 from pgstead.clusters.groups import ROOT, EtcdCluster
 from pgstead.engine.resource import (
     Attribute,
+    Data,
     Observed,
     Present,
     Recorded,
@@ -81,7 +82,7 @@ def passwords(cluster: EtcdCluster) -> dict[str, str]:
 
 
 def _joined(prefixes: tuple[str, ...]) -> str:
-    return ", ".join(sorted(prefixes))
+    return ", ".join(sorted(prefixes)) or "none"
 
 
 class EtcdProvider:
@@ -117,7 +118,7 @@ class EtcdProvider:
     def _seen(
         self, cluster: EtcdCluster, access: EtcdAccess
     ) -> Iterator[tuple[str, Value | Unknown]]:
-        client = cluster.client()
+        client = serving(cluster)
         enabled = client.authentication_enabled()
         yield AUTHENTICATION, "on" if enabled else "off"
         if access.root_password is None or not enabled:
@@ -125,7 +126,7 @@ class EtcdProvider:
         seen = partial(self._password_seen, cluster, client)
         users = {user.name: user for user in access.users}
         yield from together(seen, {user_key(name): user for name, user in users.items()}).items()
-        root = as_root(cluster, self.previous)
+        root = as_root(cluster, self.previous, endpoints=client.endpoints)
         yield user_key(ROOT), self.digest(root.password or "")
         yield from self._prefixes_seen(root, access)
 
@@ -162,9 +163,9 @@ class EtcdProvider:
         del recorded
         yield from self._steps(resource)
 
-    def delete(self, recorded: Recorded, *, delete_data: bool) -> Steps:
+    def delete(self, recorded: Recorded, *, data: Data) -> Steps:
         """Users go with their cluster."""
-        del recorded, delete_data
+        del recorded, data
         yield from ()
 
     def _steps(self, resource: Resource) -> Steps:

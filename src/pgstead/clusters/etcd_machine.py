@@ -14,7 +14,7 @@ from pgstead.clusters.etcd_membership import Do, Next, View
 from pgstead.clusters.etcd_view import Previous, as_root, look, peer_url
 from pgstead.clusters.groups import EtcdCluster, Groups
 from pgstead.clusters.places import Place
-from pgstead.engine.resource import Recorded, Resource, Step, Steps
+from pgstead.engine.resource import Data, Recorded, Resource, Step, Steps
 from pgstead.errors import PlatformError
 from pgstead.machine import Machine, path
 from pgstead.membership import EtcdMember
@@ -71,7 +71,7 @@ class EtcdMachines:
                 running = True
             elif following.do is Do.WIPE:
                 gone = _recorded(resource, recorded)
-                yield from self.platform.delete(gone, delete_data=True)
+                yield from self.platform.delete(gone, data=Data.ASIDE)
             else:
                 yield self._step(member, following)
 
@@ -82,7 +82,11 @@ class EtcdMachines:
         return not any(address in self.recorded for address in known)
 
     def _established(self, member: EtcdMember) -> bool:
-        recorded = self.recorded.get(self.clusters[member.cluster].address)
+        """Whether its cluster served before; an only member is made anew when that was allowed."""
+        cluster = self.clusters[member.cluster]
+        recorded = self.recorded.get(cluster.address)
+        if len(cluster.members) == 1:
+            return False
         return recorded is not None and recorded.status in ("ready", "updating")
 
     def _join(self, machine: Machine, member: EtcdMember, *, running: bool) -> Next:

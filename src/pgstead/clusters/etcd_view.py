@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from pgstead.clients.etcd import EtcdClient, EtcdError, Health, Member
+from pgstead.clients.http import Unreachable
 from pgstead.clusters.deciding import together
 from pgstead.clusters.etcd_membership import Seat, View
 from pgstead.clusters.groups import ROOT, EtcdCluster
@@ -77,17 +78,37 @@ def _place(member: Member) -> tuple[str, int] | None:
     return (parts.hostname or "", parts.port or 2379)
 
 
-def as_root(cluster: EtcdCluster, previous: Previous) -> EtcdClient:
-    """A client as root, with whichever of root's passwords works: the wanted or an earlier one.
+def serving(cluster: EtcdCluster) -> EtcdClient:
+    """A client of the members that serve now: one that hangs delays nobody.
 
-    Raises `ClientError` with a hint if neither does.
+    Raises `Unreachable` if there is none.
     """
     client = cluster.client()
+    asked = {name: (m.address, m.client_port) for name, m in cluster.members.items()}
+    health = together(lambda at: client.health(*at), asked)
+    client.endpoints = [asked[name] for name in asked if health[name].ok]
+    if not client.endpoints:
+        reasons = "; ".join(f"{name}: {health[name].reason}" for name in asked)
+        raise Unreachable(f"no member of etcd cluster {cluster.name} serves: {reasons}")
+    return client
+
+
+def as_root(
+    cluster: EtcdCluster, previous: Previous, *, endpoints: Sequence[tuple[str, int]] = ()
+) -> EtcdClient:
+    """A client as root, with whichever of root's passwords works: the wanted or an earlier one.
+
+    `endpoints` are those to ask, all of the cluster's by default. Raises `ClientError`
+    with a hint if neither does.
+    """
+    client = cluster.client()
+    client.endpoints = endpoints or client.endpoints
     if client.user is None or client.password is None:
         return client
     earlier = previous(f"{cluster.address}/{user_key(ROOT)}")
     for password in dict.fromkeys((client.password, *earlier)):
         tried = cluster.client(root_password=password)
+        tried.endpoints = client.endpoints
         if _usable(tried, password):
             return tried
     raise ClientError(

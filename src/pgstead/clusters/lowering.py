@@ -45,15 +45,24 @@ def order(machines: Iterable[Machine]) -> Mapping[str, tuple[str, ...]]:
     return waits
 
 
+def _alone(machines: Iterable[Machine]) -> frozenset[str]:
+    """The only members of their clusters: what they hold is nowhere else."""
+    groups = group(machines)
+    members = [tuple(cluster.members) for cluster in groups.etcd.values()]
+    members += [tuple(scope.members) for scope in groups.patroni.values()]
+    return frozenset(f"machine.{names[0]}" for names in members if len(names) == 1)
+
+
 def annotate(resources: Iterable[Resource], machines: Iterable[Machine]) -> tuple[Resource, ...]:
     """A platform's machine resources with the order above, and what the state keeps of them."""
     by_address = {f"machine.{machine.name}": machine for machine in machines}
-    waits = order(by_address.values())
+    waits, alone = order(by_address.values()), _alone(by_address.values())
     return tuple(
         replace(
             resource,
             after=tuple(dict.fromkeys((*resource.after, *waits.get(resource.address, ())))),
             place={**resource.place, **places.of(by_address[resource.address])},
+            only_copy=resource.only_copy or resource.address in alone,
         )
         if resource.address in by_address
         else resource

@@ -11,7 +11,7 @@ from pgstead.clusters.etcd_view import Previous
 from pgstead.clusters.groups import Groups, group
 from pgstead.clusters.health import of_groups
 from pgstead.clusters.rolling import Do, Next
-from pgstead.engine.resource import Observed, Recorded, Resource, Step, Steps
+from pgstead.engine.resource import Data, Observed, Recorded, Resource, Step, Steps
 from pgstead.machine import Machine, OnChange
 from pgstead.membership import EtcdMember, PatroniMember
 from pgstead.platforms.base import Digest, Platform
@@ -75,21 +75,21 @@ class MachineProvider:
         """Made anew around its data, as disturbing as a long restart."""
 
         def steps() -> Steps:
-            yield from self.platform.delete(recorded, delete_data=False)
+            yield from self.platform.delete(recorded, data=Data.KEEP)
             yield from self.create(resource, recorded=recorded)
 
         yield from self._disturbed(resource, steps())
 
-    def delete(self, recorded: Recorded, *, delete_data: bool) -> Steps:
+    def delete(self, recorded: Recorded, *, data: Data) -> Steps:
         """Leave the cluster, if there is one left, then stop and remove the machine."""
         place = places.read(recorded.place)
         if place is not None and place.kind == "etcd" and place.group in self.groups.etcd:
             yield from self.etcd.leave(place)
         elif place is not None and place.kind == "patroni" and place.group in self.groups.patroni:
             yield from self.patroni.leave(place)
-        yield from self.platform.delete(recorded, delete_data=delete_data)
+        yield from self.platform.delete(recorded, data=data)
         if place is not None and place.kind == "patroni":
-            yield from self.patroni.left(place, delete_data=delete_data)
+            yield from self.patroni.left(place)
 
     def _machine(self, address: str) -> Machine | None:
         return self.groups.machines.get(address.removeprefix(PREFIX))

@@ -13,6 +13,7 @@ from pgstead.clusters import patroni_steps, patroni_view, settings
 from pgstead.clusters.groups import PatroniScope, api, those_made
 from pgstead.engine.resource import (
     Attribute,
+    Data,
     Observed,
     Present,
     Recorded,
@@ -30,6 +31,7 @@ KIND = "patroni"
 RESTARTS = "waiting_for_restart"
 NONE = "none"
 POSTMASTER = "postmaster"
+PAUSED = "is paused by hand: no failover will happen until `patronictl resume`"
 
 
 def lower(scope: PatroniScope) -> Resource:
@@ -80,7 +82,8 @@ class PatroniProvider:
             return Unknown(reason) if made else None
         flat = settings.flatten(config)
         values = {f"{settings.PREFIX}{name}": value for name, value in flat.items()}
-        return Present({**values, RESTARTS: ", ".join(waiting.result()) or NONE})
+        notes = (PAUSED,) if config.get("pause") else ()
+        return Present({**values, RESTARTS: ", ".join(waiting.result()) or NONE}, notes)
 
     def create(self, resource: Resource, *, recorded: Recorded | None) -> Steps:
         """Wait until the cluster is complete, and see its data and settings safe."""
@@ -109,9 +112,9 @@ class PatroniProvider:
         del recorded
         yield from self.converge(self.scopes[resource.address])
 
-    def delete(self, recorded: Recorded, *, delete_data: bool) -> Steps:
+    def delete(self, recorded: Recorded, *, data: Data) -> Steps:
         """The configuration goes with the last member's machine."""
-        del recorded, delete_data
+        del recorded, data
         yield from ()
 
     def converge(self, scope: PatroniScope, *, joining: frozenset[str] = frozenset()) -> Steps:

@@ -142,7 +142,7 @@ class PatroniMachines:
         )
         yield from patroni_steps.make_gone(scope, leaving)
 
-    def left(self, place: Place, *, delete_data: bool) -> Steps:
+    def left(self, place: Place) -> Steps:
         """Steps after a member's machine is gone: others forget it; the last one takes the keys."""
         scope = self.groups.patroni.get(place.group)
         if scope is not None:
@@ -150,7 +150,7 @@ class PatroniMachines:
             yield Step(title, partial(self._forget, scope, place))
             title = f"drop the replication slot of {place.name}"
             yield Step(title, partial(drop_slot, scope, place.name))
-        elif delete_data and place.etcd_cluster in self.groups.etcd:
+        elif place.etcd_cluster in self.groups.etcd:
             title = f"remove the keys of Patroni cluster {place.group} from etcd"
             yield Step(title, partial(self._delete_keys, place))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pgstead.clients.patroni import ClusterMember, ClusterView, NodeStatus
 from pgstead.clusters import settings
-from pgstead.clusters.deciding import together
+from pgstead.clusters.deciding import first, together
 from pgstead.clusters.groups import PatroniScope, api
 from pgstead.clusters.rolling import Node, View
 from pgstead.errors import ClientError
@@ -26,20 +26,24 @@ class Told:
 
 def ask(scope: PatroniScope) -> tuple[ClusterView, dict[str, Any]] | None:
     """The cluster's members and dynamic configuration, from the first that answers."""
-    for member in scope.members.values():
-        client = api(member)
-        try:
-            return client.cluster(), client.config()
-        except ClientError:
-            continue
+    return first(_ask, scope.members)
+
+
+def _ask(member: PatroniMember) -> tuple[ClusterView, dict[str, Any]] | None:
+    client = api(member)
+    with suppress(ClientError):
+        return client.cluster(), client.config()
     return None
 
 
 def config(scope: PatroniScope) -> dict[str, Any] | None:
     """The dynamic configuration, from the first member that answers."""
-    for member in scope.members.values():
-        with suppress(ClientError):
-            return api(member).config()
+    return first(_config, scope.members)
+
+
+def _config(member: PatroniMember) -> dict[str, Any] | None:
+    with suppress(ClientError):
+        return api(member).config()
     return None
 
 

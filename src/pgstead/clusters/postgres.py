@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import partial
 
 from pgstead.clients.http import Unreachable
 from pgstead.clients.postgres import Login, PostgresClient, WrongPassword, connect
+from pgstead.clusters import patroni_steps
 from pgstead.clusters import postgres_content as content
 from pgstead.clusters.deciding import together
 from pgstead.clusters.etcd_view import Previous
 from pgstead.clusters.groups import Groups, PatroniScope, api, those_made
 from pgstead.engine.resource import (
+    Data,
     Observed,
     Present,
     Recorded,
@@ -23,7 +25,7 @@ from pgstead.engine.resource import (
     Unknown,
     Value,
 )
-from pgstead.errors import ClientError
+from pgstead.errors import ClientError, NotReady
 from pgstead.machine import OnChange
 from pgstead.membership import PatroniMember, PostgresAccess, StandaloneServer
 from pgstead.platforms.base import Digest, Platform
@@ -31,6 +33,7 @@ from pgstead.waiting import wait
 
 KIND = "postgres"
 SERVER_SECONDS = 120.0
+RELOAD_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +103,24 @@ class PostgresProvider:
         target = self.targets.get(address)
         if target is None:
             return Present({})
+        made = address in self.recorded and self.recorded[address].status != "creating"
         primary = find_primary(target)
         if primary is None:
-            made = address in self.recorded and self.recorded[address].status != "creating"
             return Unknown(f"{address} has no primary that answers") if made else None
         try:
             values: dict[str, Value | Unknown] = self._content(target, primary)
+        except WrongPassword as error:
+            return Unknown(f"{error.message}: set it back by hand to one that pgstead gave it")
         except ClientError as error:
-            return Unknown(error.message)
-        there = {name: name for name in those_made(target.servers, self.recorded)}
+            return Unknown(error.message) if made else None
+        # A server of its own that has just answered is there, recorded or not.
+        alone = target.scope is None
+        made_ones = target.servers if alone else those_made(target.servers, self.recorded)
+        there = {name: name for name in made_ones}
         by_server = together(partial(self._by_hand, target), there)
-        return Present(values | {k: v for found in by_server.values() for k, v in found.items()})
+        by_hand = {key: value for found in by_server.values() for key, value in found.items()}
+        labels = {key: content.label(key) for key in by_hand if content.is_guc(key)}
+        return Present(values | by_hand, labels=labels)
 
     def _content(self, target: Target, primary: str) -> dict[str, Value | Unknown]:
         earlier = partial(self._earlier, target)
@@ -126,7 +136,7 @@ class PostgresProvider:
                 if target.scope is None:
                     found[restart] = ", ".join(server.pending_restarts()) or content.NONE
         except ClientError as error:
-            return {content.guc_key(machine, "?"): Unknown(error.message)}
+            return {content.guc_key(machine, content.ANY): Unknown(error.message)}
         return found
 
     def create(self, resource: Resource, *, recorded: Recorded | None) -> Steps:
@@ -141,19 +151,23 @@ class PostgresProvider:
         target = self.targets[resource.address]
         if any(not content.is_by_hand(key) for key in changed):
             yield Step("roles and databases", partial(self._converge, target))
+        waits: PatroniScope | None = None
         for machine in target.servers:
             if any(key.startswith(content.guc_key(machine, "")) for key in changed):
                 yield Step(f"take back ALTER SYSTEM on {machine}", partial(self._reset, machine))
+                waits = waits or target.scope
             if content.restart_key(machine) in changed:
                 yield Step(f"restart {machine}", partial(self._restart, machine))
+        if waits is not None:
+            yield from patroni_steps.roll(waits)
 
     def replace(self, resource: Resource, recorded: Recorded) -> Steps:
         """There is nothing to replace."""
         yield from self.create(resource, recorded=recorded)
 
-    def delete(self, recorded: Recorded, *, delete_data: bool) -> Steps:
+    def delete(self, recorded: Recorded, *, data: Data) -> Steps:
         """Roles and databases are data, and go with the machines."""
-        del recorded, delete_data
+        del recorded, data
         yield from ()
 
     def _converge(self, target: Target) -> None:
@@ -165,9 +179,12 @@ class PostgresProvider:
         with self._connect(target, machine) as server:
             for name in server.overrides():
                 server.reset_override(name)
+            before = server.loaded_at()
             server.reload()
+            wait(lambda: server.loaded_at() > before, deadline=RELOAD_SECONDS, what="a reload")
+            waiting = server.pending_restarts()
         if target.scope is not None:
-            api(target.scope.members[machine]).reload()
+            _have_noticed(target.scope.members[machine], waiting=bool(waiting))
 
     def _restart(self, machine: str) -> None:
         service = self.machines[machine].software.services[0].name
@@ -183,6 +200,18 @@ class PostgresProvider:
         *others, last = dict.fromkeys((role.password, *self._earlier(target, role.name)))
         works = next((each for each in others if _accepted(login(each))), last)
         return connect(login(works))
+
+
+def _have_noticed(member: PatroniMember, *, waiting: bool) -> None:
+    """Have Patroni look again at what waits for a restart, and see that it says so."""
+    client = api(member)
+    client.reload()
+    with suppress(NotReady):
+        wait(
+            lambda: client.status().pending_restart == waiting,
+            deadline=RELOAD_SECONDS,
+            what=f"{member.name} to notice",
+        )
 
 
 def _login(target: Target, machine: str, password: str) -> Login:

@@ -12,6 +12,8 @@ from pgstead.platforms.base import Digest
 
 OTHER = "unknown to pgstead"
 NONE = "none"
+ANY = "*"
+"""Stands for all parameters of a server that could not be asked."""
 REWIND_FUNCTIONS = (
     "pg_catalog.pg_ls_dir(text, boolean, boolean)",
     "pg_catalog.pg_stat_file(text, boolean)",
@@ -31,9 +33,20 @@ def guc_key(machine: str, name: str) -> str:
     return f"guc:{machine}:{name}"
 
 
+def label(key: str) -> str:
+    """What a key that tells of a server's settings is, in words."""
+    _, machine, name = key.split(":", 2)
+    return f"ALTER SYSTEM SET {name} on {machine}" if name != ANY else f"settings of {machine}"
+
+
 def restart_key(machine: str) -> str:
     """The attribute that tells what waits for a restart of a standalone server."""
     return f"waiting_for_restart:{machine}"
+
+
+def is_guc(key: str) -> bool:
+    """Whether a key tells of a parameter set by ALTER SYSTEM."""
+    return key.startswith("guc:")
 
 
 def is_by_hand(key: str) -> bool:

@@ -7,6 +7,7 @@ the plan's order.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
@@ -14,8 +15,18 @@ from graphlib import TopologicalSorter
 from itertools import pairwise
 from typing import Protocol
 
+from pgstead.engine.aside import Aside
 from pgstead.engine.plan import Action, Change, Phase, Plan
-from pgstead.engine.resource import Present, Provider, Recorded, Resource, Step, Steps, Unknown
+from pgstead.engine.resource import (
+    Data,
+    Present,
+    Provider,
+    Recorded,
+    Resource,
+    Step,
+    Steps,
+    Unknown,
+)
 from pgstead.errors import Interrupted, NotReady, PgsteadError, Refused
 from pgstead.machine import OnChange
 from pgstead.waiting import interruption
@@ -63,7 +74,7 @@ class Run:
     providers: Mapping[str, Provider]
     journal: Journal
     progress: Progress
-    delete_data: bool = False
+    data: Data = Data.ASIDE
     still_held: Callable[[], None] = lambda: None
     stop: threading.Event = field(default_factory=threading.Event)
 
@@ -76,9 +87,13 @@ def apply(plan: Plan, run: Run) -> None:
     """
     if plan.refused:
         raise refusal(plan)
+    work = Aside(lambda: _phases(plan, run))
     try:
-        with ThreadPoolExecutor(WORKERS, thread_name_prefix="apply") as pool:
-            _phases(plan, run, pool)
+        work.wait()
+    except KeyboardInterrupt:
+        _stop(run)
+        work.wait()
+        raise _interrupted() from None
     finally:
         interruption.clear()
     refresh(plan, run.journal.record)
@@ -102,16 +117,17 @@ def refusal(plan: Plan) -> Refused:
     )
 
 
-def _phases(plan: Plan, run: Run, pool: ThreadPoolExecutor) -> None:
-    """On Ctrl-C no step begins any more, and every wait within one ends."""
-    try:
+def _stop(run: Run) -> None:
+    """Begin no step any more, and end every wait within one."""
+    run.stop.set()
+    interruption.set()
+    run.progress.stopping()
+
+
+def _phases(plan: Plan, run: Run) -> None:
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="apply") as pool:
         for phase, changes in plan.phases():
             _phase(phase, changes, run, pool)
-    except KeyboardInterrupt:
-        run.stop.set()
-        interruption.set()
-        run.progress.stopping()
-        raise _interrupted() from None
 
 
 def _phase(phase: Phase, changes: tuple[Change, ...], run: Run, pool: ThreadPoolExecutor) -> None:
@@ -119,11 +135,14 @@ def _phase(phase: Phase, changes: tuple[Change, ...], run: Run, pool: ThreadPool
     order.prepare()
     by_address = {change.address: change for change in changes}
     futures: dict[Future[None], str] = {}
+    ready: deque[str] = deque()
     errors: list[PgsteadError] = []
     while order.is_active() and (futures or not errors):
-        if not errors:
-            for address in order.get_ready():
-                futures[pool.submit(_change, by_address[address], run)] = address
+        ready.extend(order.get_ready())
+        # No more than there are workers: waiting for one of many futures looks at them all.
+        while ready and len(futures) < WORKERS and not errors:
+            address = ready.popleft()
+            futures[pool.submit(_change, by_address[address], run)] = address
         done, _ = wait(futures, return_when=FIRST_COMPLETED)
         for future in done:
             address = futures.pop(future)
@@ -183,6 +202,7 @@ def _change(change: Change, run: Run) -> None:
     try:
         _carry_out(change, run)
     except PgsteadError as error:
+        run.stop.set()
         error.add_note(change.address)
         run.progress.change_ended(change, error)
         raise
@@ -195,7 +215,7 @@ def _carry_out(change: Change, run: Run) -> None:
         return run.journal.forget(change.address)
     provider = run.providers[change.kind]
     _before(change, run.journal)
-    for step in _steps(change, provider, delete_data=run.delete_data):
+    for step in _steps(change, provider, data=run.data):
         _step(change, step, run)
     if change.resource is None:
         return run.journal.forget(change.address)
@@ -248,10 +268,10 @@ def _ready(resource: Resource) -> Recorded:
     )
 
 
-def _steps(change: Change, provider: Provider, *, delete_data: bool) -> Steps:
+def _steps(change: Change, provider: Provider, *, data: Data) -> Steps:
     if change.resource is None:
         assert change.recorded is not None  # noqa: S101 - one of the two is always there
-        return provider.delete(change.recorded, delete_data=delete_data)
+        return provider.delete(change.recorded, data=data)
     if change.action is Action.CREATE:
         return provider.create(change.resource, recorded=change.recorded)
     if change.action is Action.REPLACE:

@@ -1,23 +1,18 @@
-"""The plan: what should exist against what was recorded and what is there. Pure."""
+"""A plan: what is to be done about every resource, and when."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from graphlib import CycleError, TopologicalSorter
 
 from pgstead.engine.resource import (
-    Attribute,
-    Observed,
-    Present,
     Recorded,
     Resource,
     Unknown,
     Value,
 )
-from pgstead.errors import SpecError
 from pgstead.machine import OnChange
 
 MACHINE = "machine"
@@ -123,6 +118,14 @@ class Change:
         return Phase.SETTINGS
 
 
+def _access(differences: Collection[Difference]) -> Phase:
+    """A user whose files are right needs it now, as a new one does; others have them first."""
+    if differences and all(difference.drift for difference in differences):
+        return Phase.REPAIR
+    new = any(difference.before is None for difference in differences)
+    return Phase.SETTINGS if new else Phase.ACCESS
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Every resource's change, in the order in which they are done."""
@@ -174,228 +177,3 @@ class Plan:
             changes = tuple(change for change in self.pending if change.phase is phase)
             if changes:
                 yield phase, changes
-
-
-def make_plan(
-    desired: Collection[Resource],
-    recorded: Mapping[str, Recorded],
-    observed: Mapping[str, Observed],
-    *,
-    recreate: Collection[str] = (),
-) -> Plan:
-    """Compare the three views of every resource.
-
-    `recreate` names resources (addresses) that may be made anew although their data,
-    which exists nowhere else, is gone. Raises `SpecError` if resources wait for each
-    other in a circle.
-    """
-    wanted = {resource.address: resource for resource in desired}
-    order = _order(wanted, recorded)
-    changes = (
-        _judge(
-            address,
-            wanted.get(address),
-            recorded.get(address),
-            observed.get(address),
-            recreate=recreate,
-            settled=_settled(wanted.get(address), recorded),
-        )
-        for address in order
-    )
-    return Plan(tuple(sorted(_held(tuple(changes)), key=lambda change: change.phase)))
-
-
-def _access(differences: Collection[Difference]) -> Phase:
-    """A user whose files are right needs it now, as a new one does; others have them first."""
-    if differences and all(difference.drift for difference in differences):
-        return Phase.REPAIR
-    new = any(difference.before is None for difference in differences)
-    return Phase.SETTINGS if new else Phase.ACCESS
-
-
-def _held(changes: Collection[Change]) -> Iterator[Change]:
-    """What logs in to an etcd whose users change in this plan does not start before that."""
-    access = {change.address for change in changes if change.phase is Phase.ACCESS}
-    for change in changes:
-        waits = change.resource is not None and access.intersection(change.resource.after)
-        yield replace(change, held=True) if waits else change
-
-
-def _order(wanted: Mapping[str, Resource], recorded: Mapping[str, Recorded]) -> list[str]:
-    """Addresses, each after those it waits for; what only goes comes last, dependents first."""
-    going = [address for address in recorded if address not in wanted]
-    there = {address: wanted[address].after for address in wanted}
-    return [*_sorted(there), *reversed(_sorted({a: recorded[a].after for a in going}))]
-
-
-def _sorted(after: Mapping[str, Collection[str]]) -> list[str]:
-    graph = {address: [a for a in waits if a in after] for address, waits in after.items()}
-    try:
-        return list(TopologicalSorter(graph).static_order())
-    except CycleError as error:
-        circle = " -> ".join(error.args[1])
-        raise SpecError(
-            f"resources wait for each other in a circle: {circle}",
-            hint="remove one of the references between these modules",
-        ) from None
-
-
-def _settled(resource: Resource | None, recorded: Mapping[str, Recorded]) -> bool:
-    """Whether the cluster this resource is a member of serves already."""
-    cluster = recorded.get(resource.place.get("cluster", "")) if resource else None
-    return cluster is not None and cluster.status in ("ready", "updating")
-
-
-def _judge(
-    address: str,
-    resource: Resource | None,
-    recorded: Recorded | None,
-    observed: Observed,
-    *,
-    recreate: Collection[str],
-    settled: bool,
-) -> Change:
-    if isinstance(observed, Unknown):
-        return Change(address, Action.UNKNOWN, (observed.reason,), (), resource, recorded)
-    if resource is None:
-        return _going(address, recorded, observed)
-    if observed is None:
-        return _absent(resource, recorded, settled=settled, allowed=address in recreate)
-    if recorded is None or recorded.status in ("creating", "deleting"):
-        return _half_made(resource, recorded, settled=settled)
-    if recorded.status == "replacing":
-        reasons = ("was interrupted while it was replaced: resumed",)
-        return Change(address, Action.REPLACE, reasons, (), resource, recorded, exclusive=True)
-    return _present(resource, recorded, observed)
-
-
-def _half_made(resource: Resource, recorded: Recorded | None, *, settled: bool) -> Change:
-    """What is there may be anything until all of its steps were done once.
-
-    A cluster's own resource can be seen as soon as its members run, made or not.
-    """
-    was = f"was interrupted while {recorded.status}" if recorded else "was never completed"
-    return Change(
-        resource.address,
-        Action.CREATE,
-        (f"{was}: resumed",),
-        (),
-        resource,
-        recorded,
-        exclusive=settled,
-    )
-
-
-def _going(address: str, recorded: Recorded | None, observed: Observed) -> Change:
-    if observed is None and (recorded is None or recorded.status == "ready"):
-        return Change(address, Action.FORGET, ("is gone already",), (), None, recorded)
-    reason = "is not in the stack file any more"
-    return Change(address, Action.DELETE, (reason,), (), None, recorded, exclusive=True)
-
-
-def _absent(
-    resource: Resource, recorded: Recorded | None, *, settled: bool, allowed: bool
-) -> Change:
-    if recorded is None:
-        reasons: tuple[str, ...] = ()
-    elif recorded.status in ("creating", "replacing"):
-        reasons = ("was interrupted before it was there: made now",)
-    elif resource.only_copy and not allowed:
-        reason = "was made and is gone, and with it the only copy of its data"
-        return Change(resource.address, Action.REFUSE, (reason,), (), resource, recorded)
-    else:
-        reasons = ("was made and is gone: made anew",)
-    return Change(
-        resource.address, Action.CREATE, reasons, (), resource, recorded, exclusive=settled
-    )
-
-
-def _present(resource: Resource, recorded: Recorded | None, observed: Present) -> Change:
-    differences = tuple(_differences(resource, recorded, observed))
-    unseen = tuple(
-        f"{_label(resource, key)}: {value.reason}"
-        for key, value in observed.values.items()
-        if isinstance(value, Unknown)
-    )
-    reasons = (*observed.notes, *unseen)
-    change = Change(resource.address, Action.UPDATE, reasons, differences, resource, recorded)
-    return _decided(change, unseen=bool(unseen))
-
-
-def _decided(change: Change, *, unseen: bool) -> Change:
-    resource = change.resource
-    assert resource is not None  # noqa: S101 - `_present` gave it
-    action, reasons = Action.UPDATE, change.reasons
-    if change.effect is OnChange.REFUSE or (
-        change.effect is OnChange.REPLACE and resource.only_copy
-    ):
-        action = Action.REFUSE
-        reasons = (*reasons, f"{_words(change)} cannot be changed without losing its data")
-    elif change.effect is OnChange.REPLACE:
-        action = Action.REPLACE
-    elif not change.differences:
-        action = Action.UNKNOWN if unseen else Action.NONE
-    return Change(
-        change.address,
-        action,
-        reasons,
-        change.differences,
-        resource,
-        change.recorded,
-        exclusive=action is not Action.REFUSE and any(map(_disturbs, change.differences)),
-    )
-
-
-def _disturbs(difference: Difference) -> bool:
-    if difference.key.startswith(RUNNING):
-        return difference.before == "unsupervised"
-    return difference.on_change.severity >= OnChange.RESTART.severity
-
-
-def _words(change: Change) -> str:
-    worst = [d.label for d in change.differences if d.on_change is change.effect]
-    return ", ".join(worst)
-
-
-def _differences(
-    resource: Resource, recorded: Recorded | None, observed: Present
-) -> Iterator[Difference]:
-    before = recorded.values if recorded else {}
-    interrupted = recorded is not None and recorded.status == "updating"
-    for key, attribute in resource.attributes.items():
-        seen = observed.values.get(key)
-        if attribute.on_change is OnChange.CREATE_ONLY or isinstance(seen, Unknown):
-            continue
-        # A value may be in place without being in effect, if the work was interrupted
-        # between the two: the state has none for it then (`engine.apply`).
-        pending = interrupted and before.get(key) != attribute.value
-        if seen != attribute.value or pending:
-            drift = before.get(key) == attribute.value
-            yield _difference(key, attribute, seen, drift=drift)
-    for key, value in observed.values.items():
-        if key not in resource.attributes and value is not None and not isinstance(value, Unknown):
-            drift = key not in before
-            yield Difference(key, _label(resource, key), value, None, OnChange.RELOAD, drift=drift)
-
-
-def _difference(key: str, attribute: Attribute, seen: Value, *, drift: bool) -> Difference:
-    return Difference(
-        key,
-        attribute.label,
-        seen,
-        attribute.value,
-        _effect(attribute, drift=drift),
-        drift=drift,
-        hidden=attribute.hidden,
-    )
-
-
-def _effect(attribute: Attribute, *, drift: bool) -> OnChange:
-    """What must never change can still be put back."""
-    refused = attribute.on_change is OnChange.REFUSE
-    return OnChange.RESTART if drift and refused else attribute.on_change
-
-
-def _label(resource: Resource, key: str) -> str:
-    attribute = resource.attributes.get(key)
-    return attribute.label if attribute else key.replace(":", " ")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Protocol
 
 from pgstead.machine import OnChange
@@ -74,11 +75,13 @@ class Present:
     """What is there: the attributes' values as they were read.
 
     A key that is missing was not there; one with an `Unknown` could not be read.
-    `notes` are words for the plan, e.g. "runs outside its supervisor".
+    `notes` are words for the plan, e.g. "runs outside its supervisor"; `labels` say in words
+    what keys are that no resource asks for.
     """
 
     values: Mapping[str, Value | Unknown]
     notes: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,18 @@ class Step:
 Steps = Iterator[Step]
 
 
+class Data(StrEnum):
+    """What becomes of the data of a resource that is removed.
+
+    Kept data is found again when the resource is made once more; data aside is out of the
+    way, for a person to look at.
+    """
+
+    KEEP = "keep"
+    ASIDE = "aside"
+    DELETE = "delete"
+
+
 class Provider(Protocol):
     """Who makes, sees, changes and removes the resources of some kinds."""
 
@@ -121,5 +136,5 @@ class Provider(Protocol):
     def replace(self, resource: Resource, recorded: Recorded) -> Steps:
         """Steps that remove it but for its data, and make it anew."""
 
-    def delete(self, recorded: Recorded, *, delete_data: bool) -> Steps:
-        """Steps that remove it; data stays unless told to delete it."""
+    def delete(self, recorded: Recorded, *, data: Data) -> Steps:
+        """Steps that remove it, and do with its data as told."""

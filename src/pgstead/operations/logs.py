@@ -15,9 +15,11 @@ def logs(
 ) -> Iterator[str]:
     """The last `lines` lines of a service, or of all of a machine's, then new ones as they come.
 
-    Raises `SpecError` for a machine or service that the stack does not have.
+    Raises `SpecError` for a machine or service that the stack does not have, `StateError`
+    if the stack is not up.
     """
     with open_session(file) as session:
+        session.must_exist()
         found = session.machine(machine)
         names = [each.name for each in found.software.services if not each.guest_only]
         if service and service not in names:

@@ -15,9 +15,11 @@ HIDDEN = "(secret)"
 def output(file: Path, name: str | None, *, show_secrets: bool) -> dict[str, Any]:
     """Outputs by `MODULE.OUTPUT`; a secret one is shown when named, or when asked for.
 
-    Raises `SpecError` for a name that no module has.
+    Raises `SpecError` for a name that no module has, `StateError` if the stack is not up:
+    its addresses and passwords are made then.
     """
     with open_session(file) as session:
+        session.must_exist()
         found = {
             f"{module}.{key}": value
             for module, values in session.blueprint.outputs.items()

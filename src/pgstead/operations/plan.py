@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pgstead.engine.plan import MACHINE, Action, Plan, make_plan
+from pgstead.engine.compare import make_plan
+from pgstead.engine.plan import MACHINE, Action, Change, Phase, Plan
 from pgstead.errors import Refused, SpecError
+from pgstead.machine import OnChange
 from pgstead.operations.platforms import leaders
 from pgstead.operations.session import Session
 
@@ -31,7 +33,26 @@ def make(session: Session, *, recreate: Collection[str] = ()) -> Plan:
     made = make_plan(
         session.desired, session.state.recorded(), session.observe(), recreate=recreate
     )
+    _check_together(made)
     return made.with_last(leaders(session)) if _moves_leaders(made) else made
+
+
+def _check_together(plan: Plan) -> None:
+    """Raise `Refused` where Patroni could not read a new password before etcd takes it."""
+    for change in plan.pending:
+        if change.held and change.phase is Phase.MACHINES and _brings_files(change):
+            raise Refused(
+                f"{change.address} needs a restart, and passwords in etcd change as well: "
+                "in between, its Patroni could not log in",
+                hint="put the former passwords back, run `up`, then change them again",
+            )
+
+
+def _brings_files(change: Change) -> bool:
+    return any(
+        difference.hidden and not difference.drift and difference.on_change is OnChange.RELOAD
+        for difference in change.differences
+    )
 
 
 def _moves_leaders(plan: Plan) -> bool:

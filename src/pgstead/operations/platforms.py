@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pgstead import spec
-    from pgstead.engine.resource import Observed, Provider, Recorded, Resource, Steps
+    from pgstead.engine.resource import Data, Observed, Provider, Recorded, Resource, Steps
     from pgstead.machine import OnChange
     from pgstead.operations.session import Session
     from pgstead.platforms.base import Platform
@@ -129,9 +129,9 @@ class Inside:
         """Nothing is made while a stack is removed."""
         raise NotImplementedError(resource.address, recorded)
 
-    def delete(self, recorded: Recorded, *, delete_data: bool) -> Steps:
+    def delete(self, recorded: Recorded, *, data: Data) -> Steps:
         """It goes with its machines."""
-        del recorded, delete_data
+        del recorded, data
         yield from ()
 
 

@@ -7,13 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pgstead.membership import EtcdMember, LoadBalancer, PatroniMember, StandaloneServer
-from pgstead.operations.results import MemberStatus
 from pgstead.operations.session import Session, open_session
-from pgstead.operations.status import STOPPED, status
-from pgstead.waiting import wait
-
-SERVING = 90.0
-"""Seconds for machines that run to find their places in their clusters."""
+from pgstead.operations.status import await_serving
 
 Accept = Callable[[tuple[str, ...]], bool]
 
@@ -47,24 +42,8 @@ def start(file: Path, machine: str | None) -> tuple[str, ...]:
         names = _named(session, machine)
         for layer in _layers(session, names):
             _each(session.platform.start, layer)
-        _await(session, names)
+        await_serving(session, names)
         return names
-
-
-def _await(session: Session, names: tuple[str, ...]) -> None:
-    """Wait until those machines serve, unless others that they may need are stopped."""
-    seen: list[MemberStatus] = []
-
-    def serve() -> bool:
-        seen[:] = status(session).members
-        stopped = any(one.state == STOPPED for one in seen if one.machine not in names)
-        return stopped or all(one.healthy for one in seen if one.machine in names)
-
-    def why() -> str:
-        bad = (one for one in seen if one.machine in names and not one.healthy)
-        return ", ".join(f"{one.machine}: {one.state}" for one in bad)
-
-    wait(serve, deadline=SERVING, what="what was started to serve", error=why)
 
 
 def _named(session: Session, machine: str | None) -> tuple[str, ...]:

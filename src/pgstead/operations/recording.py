@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+from pgstead.engine.plan import Change
 from pgstead.engine.resource import Recorded
 from pgstead.engine.state import State
-from pgstead.errors import Interrupted, PgsteadError
+from pgstead.errors import Interrupted, NotReady, PgsteadError
 from pgstead.operations.session import Session
 from pgstead.redaction import redact
 
@@ -54,3 +55,12 @@ def run_recorded(
         raise
     session.state.end_apply(number, "done", f"{len(changed)} resources changed")
     return changed
+
+
+def unseen(left: Collection[Change]) -> NotReady:
+    """The error for what nothing was done about."""
+    lines = [f"{change.address}: {'; '.join(change.reasons)}" for change in left]
+    return NotReady(
+        "could not be seen, so nothing was done about it:\n  " + "\n  ".join(lines),
+        hint="`pgstead status` shows what answers; a rerun goes on from here",
+    )

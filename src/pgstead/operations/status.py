@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -11,8 +11,9 @@ from datetime import datetime
 from pgstead.certificates import read
 from pgstead.clients.etcd import EtcdClient
 from pgstead.clients.haproxy import HaproxyClient
-from pgstead.clients.patroni import ClusterView, PatroniClient
+from pgstead.clients.patroni import ClusterView, NodeStatus, PatroniClient
 from pgstead.clients.postgres import Login, WrongPassword, connect
+from pgstead.clusters.etcd_view import serving
 from pgstead.clusters.groups import group
 from pgstead.errors import ClientError, NotReady, PgsteadError
 from pgstead.machine import Machine
@@ -20,9 +21,13 @@ from pgstead.membership import EtcdMember, LoadBalancer, PatroniMember, Standalo
 from pgstead.operations.results import MemberStatus, Status
 from pgstead.operations.session import Session
 from pgstead.operations.switchover import view_of
+from pgstead.waiting import wait
 
 PRIMARY = "primary"
 """The proxy that must have one server up."""
+
+SERVING = 90.0
+"""Seconds for machines that run to find their places in their clusters."""
 
 SILENT = "does not answer"
 STOPPED = "stopped"
@@ -51,6 +56,29 @@ def status(session: Session) -> Status:
     return Status(session.stack.name, session.platform.kind, members, problems)
 
 
+def await_serving(session: Session, names: Collection[str]) -> None:
+    """Wait until those machines serve, and if they are all there are, until the stack is whole.
+
+    While others are stopped, which they may need, there is nothing to wait for. Raises
+    `NotReady` if it does not come to that.
+    """
+    seen: list[Status] = []
+
+    def serve() -> bool:
+        seen[:] = [status(session)]
+        others = [one for one in seen[0].members if one.machine not in names]
+        if not others:
+            return seen[0].whole
+        named = (one for one in seen[0].members if one.machine in names)
+        return any(one.state == STOPPED for one in others) or all(one.healthy for one in named)
+
+    wait(serve, deadline=SERVING, what="the stack to serve", error=lambda: _why(seen))
+
+
+def _why(seen: Collection[Status]) -> str:
+    return "; ".join(problem for each in seen for problem in each.problems)
+
+
 def _view(machines: Iterable[Machine]) -> ClusterView | None:
     members = [m.membership for m in machines]
     patroni = [m for m in members if isinstance(m, PatroniMember)]
@@ -65,7 +93,7 @@ def _etcd_roles(machines: Iterable[Machine]) -> dict[str, str]:
     roles: dict[str, str] = {}
     for cluster in group(machines).etcd.values():
         with suppress(ClientError):
-            client = cluster.client()
+            client = serving(cluster)
             leader = client.status().leader
             known = {url: one for one in client.members() for url in one.client_urls}
             for name, member in cluster.members.items():
@@ -122,14 +150,17 @@ def _etcd(
 def _patroni(
     machine: Machine, member: PatroniMember, view: ClusterView | None, expires: datetime | None
 ) -> MemberStatus:
-    """What the cluster says of it; of one that died a moment ago, it still says that it serves."""
-    seen = view.member(member.name) if view else None
-    if not _answers(PatroniClient(member.address, member.api_port, member.operator)):
-        seen = None
+    """What the cluster says of it; of one that died a moment ago, it still says that it serves.
+
+    While etcd is away nobody can tell of the cluster, but each member of itself.
+    """
+    told = _told(PatroniClient(member.address, member.api_port, member.operator))
+    seen = view.member(member.name) if view and told else None
+    alone = f"{told.state}, without etcd" if told else SILENT
     return MemberStatus(
         machine.name,
-        seen.role.replace("_", " ") if seen else "patroni",
-        seen.state if seen else SILENT,
+        seen.role.replace("_", " ") if seen else told.role if told else "patroni",
+        seen.state if seen else alone,
         f"{member.address}:{member.port}",
         lag=seen.lag if seen else None,
         timeline=seen.timeline if seen else None,
@@ -139,12 +170,10 @@ def _patroni(
     )
 
 
-def _answers(client: PatroniClient) -> bool:
-    try:
-        client.status()
-    except ClientError:
-        return False
-    return True
+def _told(client: PatroniClient) -> NodeStatus | None:
+    with suppress(ClientError):
+        return client.status()
+    return None
 
 
 def _balancer(machine: Machine, member: LoadBalancer, expires: datetime | None) -> MemberStatus:

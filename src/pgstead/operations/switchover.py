@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pgstead.clients.http import Unreachable
 from pgstead.clients.patroni import ClusterView, PatroniClient
+from pgstead.clusters.deciding import first
 from pgstead.errors import NotReady, SpecError
 from pgstead.membership import PatroniMember
 from pgstead.operations.results import SwitchedOver
@@ -50,13 +51,20 @@ def patroni_members(session: Session) -> tuple[PatroniMember, ...]:
 
 def view_of(members: Sequence[PatroniMember]) -> ClusterView:
     """The cluster as the first member that answers sees it. Raises `NotReady` if none does."""
-    reasons = []
-    for member in members:
+    reasons: list[str] = []
+
+    def ask(member: PatroniMember) -> ClusterView | None:
         try:
             return _client(member).cluster()
         except Unreachable as error:
             reasons.append(error.message)
-    raise NotReady("no Patroni member answers: " + "; ".join(reasons), hint="see `pgstead status`")
+        return None
+
+    view = first(ask, {member.name: member for member in members})
+    if view is None:
+        said = "; ".join(reasons)
+        raise NotReady(f"no Patroni member answers: {said}", hint="see `pgstead status`")
+    return view
 
 
 def _client(member: PatroniMember) -> PatroniClient:

@@ -21,7 +21,6 @@ def export(file: Path, target: Path, passphrase_file: Path | None) -> None:
     from pgstead.engine.export import export_state, read_passphrase  # noqa: PLC0415 - seldom
 
     with open_session(file, command="state export") as session:
-        session.must_exist()
         export_state(session.state, target, passphrase=read_passphrase(passphrase_file))
 
 

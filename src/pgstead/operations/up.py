@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 from pgstead.clusters import lowering
 from pgstead.engine.apply import Run, apply, refresh, refusal
-from pgstead.engine.plan import Action, Change, Plan
+from pgstead.engine.plan import Action, Phase, Plan
 from pgstead.errors import NotReady
 from pgstead.operations import plan as planning
 from pgstead.operations.asking import Asking
 from pgstead.operations.connect import FirstWrite, reachable
-from pgstead.operations.recording import AppliedJournal, run_recorded
+from pgstead.operations.recording import AppliedJournal, run_recorded, unseen
 from pgstead.operations.results import Up
 from pgstead.operations.session import Session, open_session
+from pgstead.operations.status import await_serving
+from pgstead.waiting import wait
 
 ROUNDS = 3
 """Looks at the world: what was down can be seen only once it has been repaired."""
+
+ANSWERS = 60.0
+"""Seconds for what was repaired to answer again."""
 
 
 def up(file: Path, asking: Asking, *, recreate: Collection[str] = ()) -> Up:
@@ -55,12 +61,19 @@ def _carried_out(session: Session, made: Plan, asking: Asking, began: float) -> 
             session, "up", lambda journal: _rounds(session, made, asking, journal)
         )
         _settled(session)
+        if _repairs(made) and session.platform.kind != "memory":
+            await_serving(session, [machine.name for machine in session.machines])
         ready = time.monotonic() - began
         written = first.wait() if first else None
     finally:
         if first:
             first.stop()
     return _result(session, made, changed, first_write=written, ready=ready)
+
+
+def _repairs(made: Plan) -> bool:
+    """Whether something is started again, which nothing in the plan sees serve afterwards."""
+    return any(change.phase is Phase.REPAIR for change in made.pending)
 
 
 def _settled(session: Session) -> None:
@@ -80,21 +93,26 @@ def _rounds(
             changed.extend(change.address for change in made.pending)
             if not made.unknown:
                 return tuple(changed)
-            made = planning.make(session)
+            made = _look_again(session)
             if not made.pending:
                 break
     left = (*made.unknown, *made.pending)
     if left:
-        raise _unfinished(left)
+        raise unseen(left)
     return tuple(changed)
 
 
-def _unfinished(left: Collection[Change]) -> NotReady:
-    lines = [f"{change.address}: {'; '.join(change.reasons)}" for change in left]
-    return NotReady(
-        "could not be seen, so nothing was done about it:\n  " + "\n  ".join(lines),
-        hint="`pgstead status` shows what answers; a rerun goes on from here",
-    )
+def _look_again(session: Session) -> Plan:
+    """What is to be done now; what was just started gets time until it answers."""
+    seen: list[Plan] = []
+
+    def look() -> bool:
+        seen.append(planning.make(session))
+        return bool(seen[-1].pending or not seen[-1].unknown)
+
+    with suppress(NotReady):
+        wait(look, deadline=ANSWERS, what="what was started to answer", interval=(0.2, 1.0))
+    return seen[-1]
 
 
 def _first_write(session: Session, made: Plan, began: float) -> FirstWrite | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-from pgstead.engine.resource import Observed, Recorded, Resource, Steps
+from pgstead.engine.resource import Data, Observed, Recorded, Resource, Steps
 from pgstead.machine import Machine, OnChange
 from pgstead.modules.base import Facts
 from pgstead.reach.base import Reach
@@ -55,11 +55,17 @@ class Platform(Protocol):
     def update(self, resource: Resource, changed: Mapping[str, OnChange]) -> Steps:
         """Steps that push what changed and reload or restart the services that read it."""
 
-    def delete(self, recorded: Recorded, *, delete_data: bool) -> Steps:
+    def delete(self, recorded: Recorded, *, data: Data) -> Steps:
         """Steps that stop a machine, verify that it is gone, and remove it."""
 
-    def dispose(self) -> tuple[Path, ...]:
-        """Remove what all machines shared, once none is left; gives where data was kept."""
+    def kept(self) -> tuple[Path, ...]:
+        """Where data of machines that are gone still is."""
+
+    def dispose(self, *, data: Data) -> tuple[Path, ...]:
+        """Remove what all machines shared, once none is left; gives where data still is.
+
+        With `Data.DELETE` nothing is, of former machines neither.
+        """
 
     def reach(self, machine: str) -> Reach:
         """How to push to, run on and read from a machine."""

@@ -41,7 +41,7 @@ class Reference:
         return "${" + ".".join(filter(None, (self.kind, self.name, self.output))) + "}"
 
 
-class UnknownName(LookupError):  # noqa: N818 - an answer of a lookup, no error of its own
+class UnknownName(LookupError):
     """Raised by a lookup: there is no `what` called `name`, but there are `known` ones."""
 
     def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
@@ -198,7 +198,7 @@ def _reference(body: str, source: SourceMap, path: TreePath) -> Reference:
     return Reference("modules", found["module"], found["output"])
 
 
-class _Missing(Exception):  # noqa: N818 - it never leaves this file
+class _Missing(Exception):
     """A file or a variable that is not there."""
 
 

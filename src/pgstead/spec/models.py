@@ -66,7 +66,7 @@ def _tuples(value: Any) -> Any:
     return value
 
 
-class Problems(ValueError):  # noqa: N818 - it is several
+class Problems(ValueError):
     """What a model's own rules found: for each, the field (from the model down) and the words."""
 
     def __init__(self, found: Sequence[tuple[TreePath, str]]) -> None:

@@ -61,3 +61,17 @@ def test_asked_side_by_side() -> None:
         "b": "Y",
     }
     assert deciding.together(str, {}) == {}
+
+
+def test_the_first_is_asked_alone_and_all_others_only_if_it_says_nothing() -> None:
+    asked: list[str] = []
+
+    def ask(value: str) -> str | None:
+        asked.append(value)
+        return value if value in "bc" else None
+
+    assert deciding.first(ask, {"x": "b", "y": "c"}) == "b"
+    assert asked == ["b"]
+    assert deciding.first(ask, {"x": "a", "y": "c", "z": "d"}) == "c"
+    assert deciding.first(ask, {"x": "a"}) is None
+    assert deciding.first(ask, {}) is None

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgstead.engine.apply import Run, apply
-from pgstead.engine.plan import Action, Change, make_plan
+from pgstead.engine.compare import make_plan
+from pgstead.engine.plan import Action, Change
 from pgstead.engine.resource import Attribute, Recorded, Resource, Steps
 from pgstead.errors import PgsteadError, Refused
 from pgstead.machine import OnChange
@@ -162,6 +163,7 @@ def test_one_disruption_at_a_time() -> None:
             with lock:
                 disturbed += 1
                 most = max(most, disturbed)
+            threading.Event().wait(0.01)  # time for another one to come in between
             yield from super().update(resource, changed)
             with lock:
                 disturbed -= 1
@@ -198,3 +200,39 @@ def test_no_plan_deletes_data_or_disturbs_two_unasked(
     assert converged(new, world, journal)
     for address in data:
         assert address in world.addresses or f"data.{address}" in world.addresses
+
+
+def test_a_failure_stops_the_others_at_the_end_of_their_step() -> None:
+    world, journal = World(), Journal()
+    meeting = threading.Barrier(2)
+
+    class Failing(MemoryProvider):
+        def create(self, resource: Resource, *, recorded: Recorded | None) -> Steps:
+            first, second = super().create(resource, recorded=recorded)
+
+            def run_first() -> None:
+                meeting.wait(10)
+                if resource.address == "machine.m1":
+                    raise PgsteadError("no space left")
+                assert failed.wait(10)
+                first.run()
+
+            yield replace(first, run=run_first)
+            yield second
+
+    failed = threading.Event()
+
+    class Noticing(Watcher):
+        def change_ended(self, change: Change, error: PgsteadError | None) -> None:
+            if change.address == "machine.m1":
+                failed.set()
+
+    providers = {"machine": Failing(world), "etcd": MemoryProvider(world)}
+    plan = make_plan(stack(), {}, {})
+    with pytest.raises(PgsteadError, match="no space left") as caught:
+        apply(plan, Run(providers, journal, Noticing()))
+    assert caught.value.__notes__ == ["machine.m1"]
+    assert world.get("machine.m0") != stack()[0].values
+    assert {one.status for one in journal.known.values()} == {"creating"}
+    run(stack(), world, journal)
+    assert converged(stack(), world, journal)

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from pgstead.engine.plan import Action, Phase, Plan, make_plan
+from pgstead.engine.compare import make_plan
+from pgstead.engine.plan import Action, Phase, Plan
 from pgstead.engine.resource import Attribute, Observed, Present, Recorded, Resource, Unknown
 from pgstead.errors import SpecError
 from pgstead.machine import OnChange
@@ -107,6 +108,19 @@ def test_what_is_not_wanted_any_more_is_deleted_once_it_can_be_seen() -> None:
 def test_an_interrupted_creation_is_resumed() -> None:
     (change,) = one(FILE, recorded(FILE, "creating"), Present({})).changes
     assert change.action is Action.CREATE
+
+
+def test_what_is_there_but_was_never_recorded_is_made_whole() -> None:
+    """A cluster can be seen as soon as its members run, before its own steps were done."""
+    (change,) = one(FILE, None, Present(FILE.values)).changes
+    assert (change.action, change.reasons) == (Action.CREATE, ("was never completed: resumed",))
+
+
+def test_an_interrupted_replacement_is_resumed_as_what_is_left_of_it() -> None:
+    server = replace(IMAGE, only_copy=True)
+    half = recorded(server, "replacing")
+    assert one(server, half, Present(IMAGE.values)).changes[0].action is Action.REPLACE
+    assert one(server, half, None).changes[0].action is Action.CREATE
 
 
 def test_a_value_in_place_but_not_in_effect_is_still_a_difference() -> None:

@@ -88,7 +88,7 @@ def test_what_is_configured_is_taken_and_nothing_else(system: Path) -> None:
     assert found(system, etcd=str(mine)).path("etcd") == mine
     folder = program(system / "pg/postgres", "postgres (PostgreSQL) 16.1").parent
     assert found(system, postgresql=str(folder)).folder("postgresql") == folder
-    with pytest.raises(MissingSoftware, match="/no/etcd does not tell its version"):
+    with pytest.raises(MissingSoftware, match="etcd: there is no program /no/etcd"):
         found(system, etcd="/no/etcd").path("etcd")
 
 

@@ -46,14 +46,14 @@ def test_the_folder_that_bars_the_way_is_named(tmp_path: Path) -> None:
     stranger = Account("stranger", 54321, 54321, tmp_path, switch=True)
     for folder in (tmp_path, *tmp_path.parents):
         if not folder.stat().st_mode & 0o001:
-            assert module._barrier(python, stranger) in (*tmp_path.parents, tmp_path)
+            assert stranger.barrier(python) in (*tmp_path.parents, tmp_path)
             break
     owner = Account("me", os.geteuid(), os.getegid(), tmp_path, switch=False)
     closed.chmod(0o600)
-    barrier = module._barrier(python, owner)
+    barrier = owner.barrier(python)
     closed.chmod(0o700)
     assert barrier == closed
-    assert module._barrier(python, owner) is None
+    assert owner.barrier(python) is None
 
 
 @pytest.fixture

@@ -58,6 +58,7 @@ def test_its_own_configuration_is_accepted_by_supervisor(root: Path) -> None:
     options.realize(["-c", str(made.config_file)])
     group, rotation = sorted(options.process_group_configs, key=lambda one: str(one.name))
     assert (group.name, rotation.name) == ("app@m", "rotate")
+    assert rotation.process_configs[0].stdout_logfile is None  # else it makes one in /tmp
     assert group.process_configs[0].command == f"/bin/sh '{root}/machines/m/services/app'"
     assert options.unlink_socketfiles is not None
 

@@ -298,13 +298,24 @@ def test_one_given_authority_is_one_however_often_it_is_given(
     assert first.operator.certificate == second.operator.certificate
 
 
-@pytest.mark.parametrize(("wanted", "there"), [("14", "15.18"), (16, "15.18")])
-def test_another_postgresql_than_the_wanted_one_is_refused(
-    wanted: Any, there: str, build_all: Build, patroni: Tree
+@pytest.mark.parametrize("wanted", ["14", 16])
+def test_a_postgresql_that_is_not_there_is_refused(
+    wanted: Any, build_all: Build, patroni: Tree
 ) -> None:
     tree = _also(patroni, postgres__version=wanted)
-    with pytest.raises(MissingSoftware, match=rf"wants PostgreSQL {wanted}, but {there}"):
-        build_all({"a": tree}, versions={"postgresql": there})
+    there = {"postgresql": "17.2", "postgresql-15": "15.18", "postgresql-17": "17.2"}
+    with pytest.raises(MissingSoftware, match=rf"wants PostgreSQL {wanted}, but there is 15, 17"):
+        build_all({"a": tree}, versions=there)
+
+
+@pytest.mark.parametrize(("wanted", "package"), [(15, "15"), ("17", "17"), (None, "17")])
+def test_any_postgresql_that_is_there_can_be_wanted(
+    wanted: Any, package: str, build_all: Build, patroni: Tree
+) -> None:
+    tree = patroni if wanted is None else _also(patroni, postgres__version=wanted)
+    there = {"postgresql": "17.2", "postgresql-15": "15.18", "postgresql-17": "17.2"}
+    (machine,) = build_all({"a": tree}, versions=there).machines
+    assert f"postgresql-{package}" in [each.name for each in machine.software.packages]
 
 
 def test_an_old_patroni_is_refused(build_all: Build, patroni: Tree) -> None:

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from pgstead.certificates import CertificateRequest, issue, make_authority
-from pgstead.engine.plan import Action, make_plan
+from pgstead.engine.compare import make_plan
+from pgstead.engine.plan import Action
 from pgstead.machine import Machine
 from pgstead.modules.base import Context, Facts
 from pgstead.modules.build import Blueprint, build

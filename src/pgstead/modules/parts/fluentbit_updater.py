@@ -32,7 +32,7 @@ Files = dict[str, bytes]
 """The configuration's files: relative path -> content."""
 
 
-class Refused(Exception):  # noqa: N818 - it is no fault of the program
+class Refused(Exception):
     """What was fetched cannot be taken; the configuration stays as it is."""
 
 

@@ -40,6 +40,7 @@ RESTART_PARAMETERS = frozenset(
         "hot_standby",
         "huge_page_size",
         "huge_pages",
+        "ignore_invalid_pages",
         "io_max_combine_limit",
         "io_max_concurrency",
         "io_method",

@@ -38,14 +38,17 @@ def fact(context: Context, software: str) -> tuple[int, ...] | None:
 def require_major(context: Context, wanted: str | int | None) -> str | None:
     """The major version of PostgreSQL to run; None if neither wanted nor known.
 
-    Raises `MissingSoftware` where another one than the wanted is there.
+    Raises `MissingSoftware` where the wanted one is not among those that are there.
     """
-    there = context.facts.versions.get("postgresql")
+    versions = context.facts.versions
+    newest = versions.get("postgresql")
     if wanted is None:
-        return None if there is None else major(there)
-    if there is not None and major(there) != major(wanted):
+        return None if newest is None else major(newest)
+    there = {major(versions[name]) for name in versions if name.startswith("postgresql")}
+    if there and major(wanted) not in there:
+        found = ", ".join(sorted(there, key=int))
         raise MissingSoftware(
-            f"modules.{context.module}: wants PostgreSQL {wanted}, but {there} is what would run",
+            f"modules.{context.module}: wants PostgreSQL {wanted}, but there is {found}",
             hint=f"Install PostgreSQL {major(wanted)}, or point `binaries:` to it.",
         )
     return major(wanted)

@@ -16,7 +16,7 @@ OPEN_SECONDS = 40.0
 """A daemon that was just started looks at every emulator first, which takes it 8 s and more."""
 
 
-class HostDown(PlatformError):  # noqa: N818 - it says what is the matter
+class HostDown(PlatformError):
     """A host that cannot be connected to; work on the others goes on."""
 
 

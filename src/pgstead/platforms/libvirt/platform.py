@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from pgstead.engine.resource import Observed, Recorded, Resource, Steps
+from pgstead.engine.resource import Data, Observed, Recorded, Resource, Steps
 from pgstead.errors import PlatformError, Refused
 from pgstead.machine import Machine, OnChange
 from pgstead.modules.base import Facts
@@ -116,22 +116,23 @@ class LibvirtPlatform:
         """Grow, push, reload, restart: as little of it as the changes take."""
         return Changing(self.ground, resource).steps(changed)
 
-    def delete(self, recorded: Recorded, *, delete_data: bool) -> Steps:
+    def delete(self, recorded: Recorded, *, data: Data) -> Steps:
         """Stop and remove; the data volume stays unless it shall be deleted."""
-        return remove(self.ground, recorded, delete_data=delete_data)
+        return remove(self.ground, recorded, data)
 
-    def dispose(self) -> tuple[Path, ...]:
+    def kept(self) -> tuple[Path, ...]:
+        """Data volumes that the state still tells of, as POOL/VOLUME."""
+        volumes = (one.place.get("volumes", {}) for one in self.ground.recorded().values())
+        return tuple(Path(*each["data"]) for each in volumes if "data" in each)
+
+    def dispose(self, *, data: Data) -> tuple[Path, ...]:
         """Remove the stack's own networks and pools; gives the data volumes that were kept."""
-        kept: list[Path] = []
+        del data
         records = list(self.ground.recorded().values())
         used = {pool for one in records for pool, _ in one.place.get("volumes", {}).values()}
         for host in self.ground.hosts:
             self.ground.clear(host, used)
-        for record in records:
-            data = record.place.get("volumes", {}).get("data")
-            if data is not None:
-                kept.append(Path(*data))
-        return tuple(kept)
+        return self.kept()
 
     def reach(self, machine: str) -> Reach:
         """How to push to, run on and read from a machine."""

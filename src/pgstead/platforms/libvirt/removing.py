@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pgstead.engine.resource import Recorded, Step, Steps
+from pgstead.engine.resource import Data, Recorded, Step, Steps
 from pgstead.errors import NotReady
 from pgstead.platforms.libvirt import domains, volumes
 from pgstead.platforms.libvirt.ground import Ground
@@ -15,7 +15,7 @@ SECONDS = 120.0
 failure, which servers and their file systems survive."""
 
 
-def remove(ground: Ground, recorded: Recorded, *, delete_data: bool) -> Steps:
+def remove(ground: Ground, recorded: Recorded, data: Data) -> Steps:
     """Stop it, remove it, delete its own volumes; the data volume only when told so."""
     place = recorded.place
     name = str(place.get("machine", recorded.address))
@@ -26,7 +26,7 @@ def remove(ground: Ground, recorded: Recorded, *, delete_data: bool) -> Steps:
     def stop() -> None:
         domain = _own(ground, place)
         if domain is not None and domains.is_on(domain):
-            _end(ground, place, domain, cleanly=not delete_data)
+            _end(ground, place, domain, cleanly=data is not Data.DELETE)
 
     def undefine() -> None:
         domain = _own(ground, place)
@@ -35,12 +35,12 @@ def remove(ground: Ground, recorded: Recorded, *, delete_data: bool) -> Steps:
 
     def delete_volumes() -> None:
         for use, (pool, volume) in own.items():
-            if use != "data" or delete_data:
+            if use != "data" or data is Data.DELETE:
                 volumes.remove(ground.host(place), pool, volume)
 
     yield Step(f"stop {name}", stop)
     yield Step(f"remove {name}", undefine)
-    kept = "data" in own and not delete_data
+    kept = "data" in own and data is not Data.DELETE
     aside = f"; its data stays in {'/'.join(own['data'])}" if kept else ""
     yield Step(f"delete the volumes of {name}{aside}", delete_volumes)
 

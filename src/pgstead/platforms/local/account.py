@@ -31,6 +31,19 @@ class Account:
         """The user to become, as `run.run` takes it."""
         return self.name if self.switch else None
 
+    def barrier(self, *paths: Path) -> Path | None:
+        """The first folder on the way to one of the paths that this user may not enter."""
+        for folder in (folder for path in paths for folder in reversed(path.parents)):
+            try:
+                status = folder.stat()
+            except FileNotFoundError:
+                continue
+            mine, group = status.st_uid == self.uid, status.st_gid == self.gid
+            bit = 0o100 if mine else 0o010 if group else 0o001
+            if not status.st_mode & bit:
+                return folder
+        return None
+
     @contextmanager
     def acting(self) -> Iterator[None]:
         """Access files as this user.
@@ -57,7 +70,7 @@ def service_account(wanted: str | None) -> Account:
     Raises `PlatformError` if there is no such user, or if it cannot be the one.
     """
     if os.geteuid() != 0:
-        own = pwd.getpwuid(os.geteuid())
+        own = _own_entry()
         if wanted not in (None, own.pw_name):
             raise PlatformError(
                 f"servers cannot run as {wanted!r}: only root may start them as another user",
@@ -65,6 +78,16 @@ def service_account(wanted: str | None) -> Account:
             )
         return _account(own, switch=False)
     return _account(_lookup(wanted or DEFAULT_USER), switch=True)
+
+
+def _own_entry() -> pwd.struct_passwd:
+    try:
+        return pwd.getpwuid(os.geteuid())
+    except KeyError:
+        raise PlatformError(
+            f"user id {os.geteuid()} has no name on this machine, and initdb needs one",
+            hint="run pgstead as a user that `getent passwd` knows",
+        ) from None
 
 
 def _lookup(name: str) -> pwd.struct_passwd:

@@ -113,7 +113,9 @@ class Binaries:
         """The software of that name. Raises `MissingSoftware` if it is not there or too old."""
         key = (name, major)
         if key not in self._found:
-            self._found[key] = _checked(SOFTWARE[name], self.find(name, major), major)
+            self._found[key] = _checked(
+                SOFTWARE[name], self.find(name, major), major, self._configured.get(name)
+            )
         return self._found[key]
 
     def find(self, name: str, major: str | None = None) -> Found | None:
@@ -213,20 +215,34 @@ def _configured(software: Software, given: Path) -> Path:
     return given / software.program if given.is_dir() else given
 
 
-def _checked(software: Software, found: Found | None, major: str | None) -> Found:
+def _checked(
+    software: Software, found: Found | None, major: str | None, configured: str | None
+) -> Found:
     name = f"{software.name} {major}" if major else software.name
-    package = f"{software.package}-{major}" if major else software.package
-    hint = f"Debian's package is {package}; {DOCTOR}"
-    if software.name == "patroni":
-        hint = "install it beside pgstead: `pip install 'patroni[etcd3,psycopg3]>=4'`"
+    hint = _hint(software, major, configured)
     if found is None:
         raise MissingSoftware(f"{name} is not installed", hint=hint)
+    if configured and not found.path.is_file():
+        raise MissingSoftware(f"{name}: there is no program {found.path}", hint=hint)
     if not found.version:
         raise MissingSoftware(f"{found.path} does not tell its version, or cannot run", hint=hint)
     if not found.new_enough:
         least = ".".join(map(str, software.minimum))
         raise MissingSoftware(
-            f"{found.path} is {name} {found.version}, and {least} is the oldest that works",
-            hint=hint,
+            f"{found.path} is {software.name} {found.version}, "
+            f"and {least} is the oldest that works",
+            hint=_hint(software, None, configured),
         )
     return found
+
+
+def _hint(software: Software, major: str | None, configured: str | None) -> str:
+    if configured:
+        return (
+            f"platform.binaries.{software.name} in the stack file names {configured}: "
+            "correct it, or leave it out to have one found on the system"
+        )
+    if software.name == "patroni":
+        return "install it beside pgstead: `pip install 'patroni[etcd3,psycopg3]>=4'`"
+    package = f"{software.package}-{major}" if major else software.package
+    return f"Debian's package is {package}; {DOCTOR}"

@@ -101,24 +101,12 @@ def _interpreter(account: Account) -> Finding:
     try:
         run([path, "-c", check], user=account.user, cwd=Path("/"), env={"LANG": "C.UTF-8"})
     except PgsteadError as error:
-        barrier = _barrier(Path(path), account)
+        barrier = account.barrier(Path(path), Path(path).resolve())
         why = f"it may not enter {barrier}" if barrier else error.message
         hint = f"install pgstead elsewhere, e.g. below /opt, or `chmod o+x {barrier}`"
         found = f"user {account.name} cannot run {path}: {why}"
         return Finding("python", False, found, path=path, hint=hint if barrier else error.hint)
     return Finding("python", True, "runs as the servers' user", sys.version.split()[0], path)
-
-
-def _barrier(path: Path, account: Account) -> Path | None:
-    """The first folder on the way to `path` that the user may not enter, e.g. /root."""
-    for real in (path, path.resolve()):
-        for folder in reversed(real.parents):
-            status = folder.stat()
-            mine = status.st_uid == account.uid
-            bit = 0o100 if mine else 0o010 if status.st_gid == account.gid else 0o001
-            if not status.st_mode & bit:
-                return folder
-    return None
 
 
 def _free_space(root: Path) -> Finding:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -82,13 +82,23 @@ def read_file(path: Path) -> str | None:
         return None
 
 
-def remove_tree(path: Path) -> None:
-    """Remove a folder and all that is in it; one that is gone is no error."""
+def remove_tree(path: Path, but: Collection[Path] = ()) -> None:
+    """Remove a folder and all that is in it; one that is gone is no error.
+
+    Folders `but` stay, and with them those that lead to them.
+    """
     with explained(path):
         if path.is_symlink():
             path.unlink()
-        elif path.exists():
+        elif path in but:
+            return
+        elif any(path in kept.parents for kept in but):
+            for entry in path.iterdir():
+                remove_tree(entry, but)
+        elif path.is_dir():
             shutil.rmtree(path)
+        elif path.exists():
+            path.unlink()
 
 
 def own_folder(path: Path, uid: int) -> None:

@@ -157,7 +157,7 @@ def make_runtime(places: Places, here: MachinePlaces) -> None:
     make_folder(here.runtime)
 
 
-def keep_data(places: Places, machine: str, data: Collection[str]) -> Path | None:
+def put_aside(places: Places, machine: str, data: Collection[str]) -> Path | None:
     """Move a machine's data folders aside; where to, or None if none of them holds anything."""
     here = places.machine(machine)
     with explained(here.folder):
@@ -173,10 +173,12 @@ def keep_data(places: Places, machine: str, data: Collection[str]) -> Path | Non
     return aside
 
 
-def remove_machine(places: Places, machine: str) -> None:
-    """Remove a machine's folder and its sockets."""
+def remove_machine(places: Places, machine: str, keep: Collection[str] = ()) -> None:
+    """Remove a machine's folder and its sockets, but for the folders to keep."""
     here = places.machine(machine)
-    remove_tree(here.folder)
+    with explained(here.folder):
+        kept = [here.of(path) for path in keep if _holds_anything(here.of(path))]
+    remove_tree(here.folder, but=kept)
     if here.runtime.parent == places.short:
         remove_tree(here.runtime)
 

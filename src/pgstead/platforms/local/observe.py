@@ -13,7 +13,7 @@ from pgstead.platforms.local import processes
 from pgstead.platforms.local.card import Card, read_card
 from pgstead.platforms.local.files import read_file
 from pgstead.platforms.local.lower import machine_name
-from pgstead.platforms.local.places import MachinePlaces, Places
+from pgstead.platforms.local.places import SERVICES, MachinePlaces, Places
 from pgstead.platforms.local.processes import Process
 from pgstead.platforms.local.script import digest_of
 from pgstead.platforms.local.supervisor import UP, Program, Supervisor, program_name
@@ -41,12 +41,12 @@ class Observation:
         self._digest = digest
 
     def machine(self, address: str, target: Resource | Recorded) -> Observed:
-        """One machine; None if its folder is gone."""
+        """One machine; None if its folder is gone, or holds no more than kept data."""
         here = self._places.machine(machine_name(address))
         try:
             with self._places.account.acting():
-                if not here.folder.is_dir():
-                    return None
+                if not (here.folder / SERVICES).is_dir():
+                    return None  # at the most, data that was kept
                 card = read_card(here) or Card(machine_name(address), "")
                 values = dict(self._values(here, card, target))
         except OSError as error:

@@ -16,6 +16,9 @@ SOCKET_BYTES = 107
 SOCKET_NAME_BYTES = 40
 """Room kept for what a server puts below its runtime folder, e.g. postgresql/.s.PGSQL.5432."""
 
+SERVICES = "services"
+"""The folder of a machine that holds its services' start scripts: no machine is without."""
+
 ROOT_OF_ROOT = Path("/var/lib/pgstead")
 
 
@@ -45,7 +48,7 @@ class MachinePlaces:
 
     def script(self, service: str) -> Path:
         """What starts a service."""
-        return self.folder / "services" / service
+        return self.folder / SERVICES / service
 
     @property
     def card(self) -> Path:

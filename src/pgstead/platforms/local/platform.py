@@ -10,8 +10,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from pgstead.engine.resource import Attribute, Observed, Present, Recorded, Resource, Step, Steps
-from pgstead.errors import MissingSoftware
+from pgstead.engine.resource import (
+    Attribute,
+    Data,
+    Observed,
+    Present,
+    Recorded,
+    Resource,
+    Step,
+    Steps,
+)
+from pgstead.errors import MissingSoftware, PlatformError
 from pgstead.machine import Machine, OnChange
 from pgstead.modules.base import Facts
 from pgstead.platforms.base import Digest, Power
@@ -22,7 +31,7 @@ from pgstead.platforms.local.boot import BootUnit
 from pgstead.platforms.local.card import Card, card_of_running, read_card
 from pgstead.platforms.local.files import explained, remove_tree, write_file
 from pgstead.platforms.local.observe import Observation
-from pgstead.platforms.local.places import Places, cache_folder, stack_places
+from pgstead.platforms.local.places import SERVICES, Places, cache_folder, stack_places
 from pgstead.platforms.local.script import environment
 from pgstead.platforms.local.services import Services, Stagger
 from pgstead.platforms.local.supervisor import Supervisor
@@ -122,8 +131,10 @@ class LocalPlatform:
     def lower(self, machines: Iterable[Machine], digest: Digest) -> tuple[Resource, ...]:
         """The machines with real paths, as resources to compare.
 
-        Raises `MissingSoftware` that names every program that they need and that lacks.
+        Raises `MissingSoftware` that names every program that they need and that lacks, and
+        `PlatformError` where the servers' user cannot get to their folders.
         """
+        self._check_way()
         made, lacking = [], {}
         for machine in machines:
             try:
@@ -134,7 +145,8 @@ class LocalPlatform:
             else:
                 made.append(self._resource(real, digest))
         if lacking:
-            raise MissingSoftware("; ".join(lacking), hint=next(iter(lacking.values())).hint)
+            hints = dict.fromkeys(error.hint for error in lacking.values() if error.hint)
+            raise MissingSoftware("; ".join(lacking), hint="; ".join(hints))
         return tuple(made)
 
     def observe(
@@ -164,28 +176,37 @@ class LocalPlatform:
         if BOOT in changed:
             yield Step("have the stack start with the system, or not", self._at_boot)
 
-    def delete(self, recorded: Recorded, *, delete_data: bool) -> Steps:
-        """Stop and remove; data is moved aside unless it shall be deleted."""
+    def delete(self, recorded: Recorded, *, data: Data) -> Steps:
+        """Stop and remove; data stays in its place, or goes to the stack's folder `kept`."""
         card = self._known_card(lower.machine_name(recorded.address))
         # Data is known twice over: a card that was lost must not have it deleted.
-        data = tuple(dict.fromkeys((*card.data, *recorded.place.get("data", ()))))
-        card = replace(card, data=data)
-        yield from steps.delete(self.places, self._services(card), delete_data=delete_data)
+        folders = tuple(dict.fromkeys((*card.data, *recorded.place.get("data", ()))))
+        card = replace(card, data=folders)
+        yield from steps.delete(self.places, self._services(card), data)
 
-    def dispose(self) -> tuple[Path, ...]:
-        """End the supervisor and remove the stack's folder; gives where data was kept."""
+    def kept(self) -> tuple[Path, ...]:
+        """The folders of machines that are no more, with their data in it."""
+        gone = (each for each in self.places.machines.glob("*") if not (each / SERVICES).is_dir())
+        return tuple(sorted((*gone, *self.places.kept.glob("*"))))
+
+    def dispose(self, *, data: Data) -> tuple[Path, ...]:
+        """End the supervisor and remove the stack's folder; gives where data still is."""
         self.supervisor.shutdown()
         self.boot_unit.disable()
+        if not self.places.root.exists():
+            return ()
         with self.places.account.acting():
             remove_tree(self.places.supervisor)
             for folder in (self.places.machines, self.places.kept):
+                if data is Data.DELETE:
+                    remove_tree(folder)
                 _remove_empty(folder)
             remove_tree(self.places.short)
             _remove_empty(self.places.short.parent)
         _remove_empty(self.places.root)
         if not self._settings.folder:
             _remove_empty(self.places.root.parent)
-        return tuple(sorted(self.places.kept.glob("*")))
+        return self.kept()
 
     def reach(self, machine: str) -> LocalReach:
         """How to push to, run on and read from a machine."""
@@ -251,6 +272,15 @@ class LocalPlatform:
         """Of each service that should be or was, whether it runs."""
         look = Observation(self.places, self._stack_id, self.supervisor, lambda text: text)
         return look.running(resource)
+
+    def _check_way(self) -> None:
+        barrier = self.account.barrier(self.places.root)
+        if barrier is not None:
+            raise PlatformError(
+                f"user {self.account.name}, whom the servers run as, may not enter {barrier}, "
+                f"and with it {self.places.root}",
+                hint="name another place in platform.folder, or leave it out",
+            )
 
     def _own_sockets(self) -> frozenset[int]:
         found = processes.of_stack(self._stack_id, self.places.machines, self.account.uid)

@@ -101,16 +101,17 @@ def send(process: Process, number: int) -> None:
 
 
 def holders(lock: Path, among: Iterable[Process]) -> list[Process]:
-    """Those that hold the lock, without those that one of them started.
+    """Those that hold the lock, without those that one of the others started.
 
-    One that still waits for it has the file open as well, and is none.
+    One that still waits for it has the file open as well, and is none. It may have got it,
+    become the server and started a child while all processes were being looked at: so a
+    child is known by any parent among them, whatever that was called when it was seen.
     """
+    everyone = list(among)
+    pids = {one.pid for one in everyone}
+    mains = (one for one in everyone if one.name != WAITING_FOR_LOCK and one.parent not in pids)
     target = str(lock)
-    holding = [
-        one for one in among if one.name != WAITING_FOR_LOCK and target in _open_files(one.pid)
-    ]
-    pids = {one.pid for one in holding}
-    return [one for one in holding if one.parent not in pids]
+    return [one for one in mains if target in _open_files(one.pid)]
 
 
 def holds_socket(processes: Iterable[Process], inodes: frozenset[int]) -> bool:

@@ -32,6 +32,7 @@ command = /bin/sh {value(NAME)}
 events = {BEAT}
 autorestart = true
 startretries = 1000000000
+stdout_logfile = NONE
 stderr_logfile = NONE
 """
 

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -64,10 +64,7 @@ class Services:
         One that an earlier supervisor left behind is ended: the new one waits for its lock.
         """
         self._prepare()
-        # Written down before the supervisor starts: it would start them at one instant.
-        if not self.supervisor.answers():
-            self.supervisor.deactivate(self.card.machine)
-            self.supervisor.ensure()
+        self.supervisor.ensure(self._idle)
         self.supervisor.configure(self.card.machine, self.card.services)
         for service in self.card.services:
             if names is None or service.name in names:
@@ -177,6 +174,15 @@ class Services:
             for path, mode in self.card.directories.items():
                 if path not in self.card.data:
                     make_folder(self.here.of(path), local_mode(mode))
+
+    def _idle(self, machines: Collection[str]) -> Iterable[str]:
+        """Machines that a new supervisor leaves alone: this one, and all where nothing runs.
+
+        Where something runs that outlived its supervisor, the new one's waits for its lock.
+        """
+        found = processes.of_stack(self.stack_id, self.places.machines, self.places.account.uid)
+        alive = {one.machine for one in found}
+        return [name for name in machines if name == self.card.machine or name not in alive]
 
     def _program(self, service: ServiceCard) -> str:
         return program_name(service.name, self.card.machine)

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
-from pgstead.engine.resource import Step, Steps
+from pgstead.engine.resource import Data, Step, Steps
 from pgstead.errors import CommandFailed
 from pgstead.machine import Command, OnChange
 from pgstead.platforms.local import processes
 from pgstead.platforms.local.card import Card, card_of
 from pgstead.platforms.local.files import explained, tail_of
-from pgstead.platforms.local.layout import SETUP, Layout, keep_data, make_root, remove_machine
+from pgstead.platforms.local.layout import SETUP, Layout, make_root, put_aside, remove_machine
 from pgstead.platforms.local.places import Places
 from pgstead.platforms.local.services import Services
 from pgstead.platforms.software import STOPPED, UNSUPERVISED, Actions, actions
@@ -69,21 +69,21 @@ def update(
     yield Step(f"note what {machine.name} is now", layout.note)
 
 
-def delete(places: Places, services: Services, *, delete_data: bool) -> Steps:
+def delete(places: Places, services: Services, data: Data) -> Steps:
     """Stop a machine, verify that it is gone, and remove it, but for its data unless told so."""
     name = services.card.machine
 
     def remove() -> None:
         services.supervisor.forget(name)
         with places.account.acting():
-            if not delete_data:
-                keep_data(places, name, services.card.data)
-            remove_machine(places, name)
+            if data is Data.ASIDE:
+                put_aside(places, name, services.card.data)
+            remove_machine(places, name, services.card.data if data is Data.KEEP else ())
 
     yield Step(f"stop {name}", services.stop_all)
-    keeps = not delete_data and bool(services.card.data)
-    aside = f", its data goes to {places.kept}" if keeps else ""
-    yield Step(f"remove the folder of {name}{aside}", remove)
+    fate = {Data.KEEP: ", but for its data", Data.ASIDE: f", its data goes to {places.kept}"}
+    rest = fate.get(data, "") if services.card.data else ""
+    yield Step(f"remove the folder of {name}{rest}", remove)
 
 
 def _setting_up(layout: Layout, command: Command) -> Callable[[], None]:

@@ -12,7 +12,7 @@ import shlex
 import sys
 import threading
 import xmlrpc.client
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
@@ -80,11 +80,20 @@ class Supervisor:
         self._starting = threading.Lock()
         self._changing = threading.Lock()
 
-    def ensure(self) -> None:
-        """Start supervisord unless it runs; whatever an earlier one left lying is no obstacle."""
+    def ensure(self, idle: Callable[[Collection[str]], Iterable[str]] = lambda _: ()) -> None:
+        """Start supervisord unless it runs; whatever an earlier one left lying is no obstacle.
+
+        It starts all that is written down at one instant. `idle` gives those of the machines
+        that it shall leave alone, to be started by their own start.
+        """
         with self._starting:
-            if not self.answers():
-                self._start()
+            if self.answers():
+                return
+            with self._places.account.acting(), explained(self._active):
+                machines = [path.stem for path in self._active.glob("*.conf")]
+            for machine in idle(machines):
+                self.deactivate(machine)
+            self._start()
 
     def answers(self) -> bool:
         """Whether it runs and takes orders."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from pgstead.engine.resource import Observed, Recorded, Resource, Steps
+from pgstead.engine.resource import Data, Observed, Recorded, Resource, Steps
 from pgstead.errors import PlatformError
 from pgstead.machine import Machine, OnChange
 from pgstead.modules.base import Facts
@@ -80,12 +80,17 @@ class MemoryPlatform:
         """Write down what changed."""
         return self.provider.update(resource, changed)
 
-    def delete(self, recorded: Recorded, *, delete_data: bool) -> Steps:
+    def delete(self, recorded: Recorded, *, data: Data) -> Steps:
         """Strike it out."""
-        return self.provider.delete(recorded, delete_data=delete_data)
+        return self.provider.delete(recorded, data=data)
 
-    def dispose(self) -> tuple[Path, ...]:
+    def kept(self) -> tuple[Path, ...]:
+        """Nothing is kept in a folder."""
+        return ()
+
+    def dispose(self, *, data: Data) -> tuple[Path, ...]:
         """Nothing is shared, and nothing kept in a folder."""
+        del data
         return ()
 
     def reach(self, machine: str) -> Reach:

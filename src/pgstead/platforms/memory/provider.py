@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from pgstead.engine.resource import Observed, Present, Recorded, Resource, Step, Steps, Value
+from pgstead.engine.resource import Data, Observed, Present, Recorded, Resource, Step, Steps, Value
 from pgstead.machine import OnChange
 from pgstead.platforms.memory.world import World
 
@@ -37,9 +37,9 @@ class MemoryProvider:
         yield self._put("remove", recorded.address, None)
         yield from self.create(resource, recorded=recorded)
 
-    def delete(self, recorded: Recorded, *, delete_data: bool) -> Steps:
+    def delete(self, recorded: Recorded, *, data: Data) -> Steps:
         """One step; what held data stays as data alone unless told otherwise."""
-        if recorded.holds_data and not delete_data:
+        if recorded.holds_data and data is not Data.DELETE:
             yield self._put("keep data", f"data.{recorded.address}", recorded.values)
         yield self._put("remove", recorded.address, None)
 

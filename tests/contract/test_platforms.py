@@ -1,0 +1,270 @@
+"""What every platform promises: the same tests for the one that remembers and the one that runs."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pgstead.engine.resource import Data, Observed, Present, Recorded, Resource, Steps, Unknown
+from pgstead.machine import Command, Directory, File, Machine, OnChange, Probe, Service, path
+from pgstead.machine import Software as MachineSoftware
+from pgstead.membership import EtcdMember, TlsClient
+from pgstead.platforms.base import Platform
+from pgstead.platforms.local import LocalPlatform
+from pgstead.platforms.memory import MemoryPlatform, World
+from pgstead.platforms.software import plain_digest
+
+pytestmark = [pytest.mark.timeout(120)]
+
+PORT = 5432
+SERVER = """\
+import signal, socket, sys
+signal.signal(signal.SIGHUP, lambda *_: None)
+with socket.create_server((sys.argv[1], int(sys.argv[2]))) as server:
+    while True:
+        server.accept()[0].close()
+"""
+STACK = "contract"
+
+
+@dataclass(frozen=True)
+class Settings:
+    folder: Path | None
+    user: str | None = None
+    network: str | None = None
+    binaries: dict[str, str] = field(default_factory=dict)
+    start_at_boot: bool = False
+
+
+@dataclass
+class Ground:
+    """A platform and the machines that stand on it."""
+
+    kind: str
+    folder: Path
+    platform: Platform
+    addresses: dict[str, str] = field(default_factory=dict)
+
+    def machine(self, name: str = "one", text: str = "first", **changes: object) -> Machine:
+        if name not in self.addresses:
+            self.addresses |= self.platform.allocate([name], self.addresses)
+        address = self.addresses[name]
+        server = Service(
+            "server",
+            (sys.executable, path("/opt/server.py"), address, str(PORT)),
+            ready=Probe(PORT, deadline=20),
+            stop_seconds=10,
+        )
+        software = MachineSoftware(
+            directories=(Directory("/var/lib/server", data=True),),
+            files=(
+                File("/opt/server.py", SERVER, service="server"),
+                File("/etc/server.conf", text, service="server", on_change=OnChange.RELOAD),
+                File("/etc/once", text, on_change=OnChange.CREATE_ONLY),
+            ),
+            setup=(Command("note", ("/usr/bin/touch", path("/noted")), path("/noted")),),
+            services=(replace(server, **changes),),  # type: ignore[arg-type]
+        )
+        member = EtcdMember("none", name, address, TlsClient("", "", ""))
+        return Machine(name, name, address, software, member)
+
+    def lower(self, machine: Machine) -> Resource:
+        return self.platform.lower([machine], plain_digest)[0]
+
+    def create(self, machine: Machine | None = None) -> Resource:
+        resource = self.lower(machine or self.machine())
+        finish(self.platform.create(resource, {}))
+        return resource
+
+    def see(self, target: Resource | Recorded) -> Observed:
+        return self.platform.observe({target.address: target}, plain_digest)[target.address]
+
+
+def finish(steps: Steps) -> None:
+    for step in steps:
+        step.run()
+
+
+def recorded(resource: Resource) -> Recorded:
+    return Recorded(
+        resource.address,
+        resource.kind,
+        resource.values,
+        place=resource.place,
+        holds_data=resource.holds_data,
+    )
+
+
+def wrong(resource: Resource, seen: Observed) -> set[str]:
+    """The keys that are not as they should be."""
+    assert isinstance(seen, Present)
+    keys = {*resource.values, *seen.values}
+    return {key for key in keys if seen.values.get(key) != resource.values.get(key)}
+
+
+@pytest.fixture(params=["memory", pytest.param("local", marks=pytest.mark.real)])
+def ground(request: pytest.FixtureRequest) -> Iterator[Ground]:
+    with tempfile.TemporaryDirectory(prefix="pgs", dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        if request.param == "memory":
+            yield Ground("memory", folder, MemoryPlatform(World(folder / "world")))
+            return
+        local = LocalPlatform(Settings(folder), STACK, folder.name.replace("_", "x"))
+        try:
+            yield Ground("local", folder, local)
+        finally:
+            for place in local.places.machines.glob("*"):
+                steps = local.delete(
+                    Recorded(f"machine.{place.name}", "machine", {}), data=Data.DELETE
+                )
+                finish(steps)
+            local.dispose(data=Data.DELETE)
+            assert not [p for p in psutil.process_iter() if str(folder) in " ".join(words(p))]
+
+
+def words(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def test_what_was_created_is_what_was_wanted(ground: Ground) -> None:
+    resource = ground.create()
+    assert wrong(resource, ground.see(resource)) == set()
+    assert wrong(resource, ground.see(recorded(resource))) == set()
+
+
+def test_creation_can_be_repeated_and_resumed(ground: Ground) -> None:
+    resource = ground.lower(ground.machine())
+    count = len(list(ground.platform.create(resource, {})))
+    for done in range(1, count + 1):
+        steps = ground.platform.create(resource, {})
+        for _ in range(done):
+            next(steps).run()
+    power = ground.platform.power("one")
+    finish(ground.platform.create(resource, {}))
+    assert wrong(resource, ground.see(resource)) == set()
+    assert ground.platform.power("one") == power
+
+
+def test_what_is_half_made_is_not_taken_for_whole(ground: Ground) -> None:
+    resource = ground.lower(ground.machine())
+    next(ground.platform.create(resource, {})).run()
+    assert wrong(resource, ground.see(resource))
+
+
+def test_what_is_not_there_is_none(ground: Ground) -> None:
+    resource = ground.lower(ground.machine())
+    assert ground.see(resource) is None
+    assert ground.see(recorded(resource)) is None
+    assert not ground.platform.power("one").on
+
+
+def test_an_update_brings_the_changed_keys_and_no_others(ground: Ground) -> None:
+    ground.create()
+    power = ground.platform.power("one")
+    wanted = ground.lower(ground.machine(text="second"))
+    assert wrong(wanted, ground.see(wanted)) == {"file:/etc/server.conf"}
+    finish(ground.platform.update(wanted, {"file:/etc/server.conf": OnChange.RELOAD}))
+    assert wrong(wanted, ground.see(wanted)) == set()
+    assert ground.platform.power("one") == power  # a reload is no restart
+    both = ground.lower(ground.machine(text="third", environment={"MORE": "1"}))
+    assert wrong(both, ground.see(both)) == {"file:/etc/server.conf", "service:server"}
+    finish(ground.platform.update(both, {"service:server": OnChange.RESTART}))
+    assert wrong(both, ground.see(both)) == {"file:/etc/server.conf"}
+
+
+def test_an_update_removes_what_is_not_wanted_any_more(ground: Ground) -> None:
+    plain = ground.machine()
+    more = (*plain.software.files, File("/etc/more", "more"))
+    ground.create(replace(plain, software=replace(plain.software, files=more)))
+    wanted = ground.lower(plain)
+    gone = wrong(wanted, ground.see(wanted))
+    assert "file:/etc/more" in gone
+    finish(ground.platform.update(wanted, dict.fromkeys(gone, OnChange.RELOAD)))
+    assert wrong(wanted, ground.see(wanted)) == set()
+
+
+@pytest.mark.parametrize("data", Data)
+def test_what_was_deleted_is_gone_and_its_data_only_when_told_so(
+    ground: Ground, data: Data
+) -> None:
+    resource = ground.create()
+    if ground.kind == "local":
+        folder = ground.platform.reach("one").place("/var/lib/server")  # type: ignore[attr-defined]
+        (folder / "row").write_text("precious")
+    for _ in range(2):  # the second time there is nothing left to do
+        finish(ground.platform.delete(recorded(resource), data=data))
+        assert ground.see(resource) is None
+        assert not ground.platform.power("one").on
+    kept = ground.platform.dispose(data=data)
+    if ground.kind == "local":
+        assert [path.read_text() for one in kept for path in one.rglob("row")] == (
+            [] if data is Data.DELETE else ["precious"]
+        )
+        assert list(ground.folder.iterdir()) == [] or data is not Data.DELETE
+
+
+def test_what_cannot_be_seen_is_unknown_and_never_unchanged(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if ground.kind == "memory":
+        pytest.skip("everything can be seen there")
+    resource = ground.create()
+
+    def refuse(*_: object) -> str:
+        raise PermissionError(13, "Permission denied", "/etc/server.conf")
+
+    monkeypatch.setattr("pgstead.platforms.local.observe.read_file", refuse)
+    seen = ground.see(resource)
+    assert isinstance(seen, Unknown) or any(
+        isinstance(value, Unknown)
+        for value in seen.values.values()  # type: ignore[union-attr]
+    )
+
+
+def test_power_tells_what_is_on_and_one_boot_from_the_next(ground: Ground) -> None:
+    ground.create()
+    first = ground.platform.power("one")
+    assert first.on
+    assert first.boot
+    if ground.kind == "memory":
+        return  # nothing runs there that could be cut off
+    ground.platform.power_off("one", first.boot)
+    assert not ground.platform.power("one").on
+    ground.platform.start("one")
+    second = ground.platform.power("one")
+    assert second.on
+    assert second.boot != first.boot
+
+
+def test_addresses_are_given_once_and_lie_in_one_network(ground: Ground) -> None:
+    names = [f"m{number}" for number in range(12)]
+    first = dict(ground.platform.allocate(names[:7], {}))
+    more = dict(ground.platform.allocate(names[7:], first))
+    assert sorted({**first, **more}) == sorted(names)
+    assert len({*first.values(), *more.values()}) == len(names)
+    assert len({address.rpartition(".")[0] for address in (*first.values(), *more.values())}) == 1
+    assert ground.platform.occupied({**first, **more}) == {}
+
+
+def test_lowering_is_pure_and_gives_the_same_each_time(ground: Ground) -> None:
+    machine = ground.machine()
+    before = set(ground.folder.rglob("*"))
+    one, two = ground.lower(machine), ground.lower(machine)
+    assert one == two
+    assert one.address == "machine.one"
+    assert one.holds_data
+    assert "file:/etc/once" not in one.attributes
+    assert set(ground.folder.rglob("*")) == before
+    changed = ground.lower(ground.machine(text="second"))
+    differing = {key for key in one.values if one.values[key] != changed.values[key]}
+    assert differing == {"file:/etc/server.conf"}
