@@ -149,6 +149,10 @@ class PostgresClient:
         )
         return tuple(row[0] for row in rows)
 
+    def commit_locally(self) -> None:
+        """Wait for no standby from now on: what is committed may be lost with this server."""
+        self.rows("set synchronous_commit to local")
+
     def create_role(self, name: str) -> None:
         """Create a role without rights, unless it is there."""
         self._unless_there("create role {}", name)

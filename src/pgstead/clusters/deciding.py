@@ -57,7 +57,13 @@ def settled(
     return decision
 
 
-def patiently(decide: Callable[[], D], *, what: str, deadline: float = DEADLINE) -> D:
+def patiently(
+    decide: Callable[[], D],
+    *,
+    what: str,
+    deadline: float = DEADLINE,
+    interval: tuple[float, float] = (0.1, 0.5),
+) -> D:
     """Ask again and again until the decision is none to wait."""
     last: list[str] = []
 
@@ -71,7 +77,7 @@ def patiently(decide: Callable[[], D], *, what: str, deadline: float = DEADLINE)
         deadline=deadline,
         what=what,
         error=lambda: last[0] if last else None,
-        interval=(0.1, 0.5),
+        interval=interval,
     )
 
 

@@ -17,6 +17,10 @@ from pgstead.membership import PatroniMember
 from pgstead.platforms.base import Platform
 
 BOOTSTRAP_SECONDS = 180.0
+BOOTSTRAP_INTERVAL = (0.3, 0.3)
+"""Seconds between two looks at a cluster that is being made: looking takes from the time
+of those who make it."""
+
 STREAM_SECONDS = 600.0
 """A new member first copies all data."""
 
@@ -47,7 +51,12 @@ def ready(scope: PatroniScope) -> rolling.Next:
 
 def wait_ready(scope: PatroniScope, deadline: float = BOOTSTRAP_SECONDS) -> None:
     """Return once the cluster is `ready`."""
-    patiently(partial(ready, scope), what=f"Patroni cluster {scope.name}", deadline=deadline)
+    patiently(
+        partial(ready, scope),
+        what=f"Patroni cluster {scope.name}",
+        deadline=deadline,
+        interval=BOOTSTRAP_INTERVAL,
+    )
 
 
 def wait_serving(scope: PatroniScope, name: str, deadline: float = STREAM_SECONDS) -> None:

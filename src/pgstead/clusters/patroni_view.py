@@ -36,6 +36,18 @@ def _ask(member: PatroniMember) -> tuple[ClusterView, dict[str, Any]] | None:
     return None
 
 
+def leader(scope: PatroniScope) -> str | None:
+    """The name of the member that leads, as the first that answers has it."""
+    return first(_leader, scope.members)
+
+
+def _leader(member: PatroniMember) -> str | None:
+    with suppress(ClientError):
+        found = api(member).cluster().leader
+        return found.name if found else None
+    return None
+
+
 def config(scope: PatroniScope) -> dict[str, Any] | None:
     """The dynamic configuration, from the first member that answers."""
     return first(_config, scope.members)
@@ -62,16 +74,17 @@ def _waits(member: PatroniMember) -> bool:
 def look(scope: PatroniScope, *, expected: frozenset[str] | None = None) -> View | None:
     """The cluster now; None if no member answers.
 
-    What members published in etcd can be as old as `loop_wait`, so each is asked itself
-    whether it serves and what waits for a restart. `expected` are the members that should
-    be there, all of the scope's by default.
+    What members published in etcd can be as old as `loop_wait`, so each that should serve
+    is asked itself whether it does and what waits for a restart; the others have enough to
+    do, and every question costs them an attempt to connect to PostgreSQL. `expected` are
+    the members that should be there, all of the scope's by default.
     """
     asked = ask(scope)
     if asked is None:
         return None
     cluster, dynamic = asked
-    told = together(_tell, scope.members)
-    by_name = {member.name: told[machine] for machine, member in scope.members.items()}
+    serving = {member.name for member in cluster.members if member.serves}
+    by_name = together(_tell, {m.name: m for m in scope.members.values() if m.name in serving})
     mode = settings.text_of(dynamic.get("synchronous_mode"))
     return View(
         tuple(_node(member, by_name.get(member.name)) for member in cluster.members),

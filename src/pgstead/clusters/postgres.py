@@ -9,7 +9,7 @@ from functools import partial
 
 from pgstead.clients.http import Unreachable
 from pgstead.clients.postgres import Login, PostgresClient, WrongPassword, connect
-from pgstead.clusters import patroni_steps
+from pgstead.clusters import patroni_steps, patroni_view
 from pgstead.clusters import postgres_content as content
 from pgstead.clusters.deciding import together
 from pgstead.clusters.etcd_view import Previous
@@ -144,7 +144,7 @@ class PostgresProvider:
         del recorded
         target = self.targets[resource.address]
         yield Step(f"wait for the primary of {target.address}", partial(_wait, target))
-        yield Step("roles and databases", partial(self._converge, target))
+        yield Step("roles and databases", partial(self._converge, target, alone=True))
 
     def update(self, resource: Resource, changed: Mapping[str, OnChange]) -> Steps:
         """Passwords, roles and databases; then settings made by hand are taken back."""
@@ -170,8 +170,11 @@ class PostgresProvider:
         del recorded, data
         yield from ()
 
-    def _converge(self, target: Target) -> None:
+    def _converge(self, target: Target, *, alone: bool = False) -> None:
+        """A cluster that is being made has no standby yet which could confirm a commit."""
         with self._connect(target, wait_primary(target)) as server:
+            if alone:
+                server.commit_locally()
             content.converge(server, target.access)
 
     def _reset(self, machine: str) -> None:
@@ -249,8 +252,15 @@ def _wait(target: Target) -> None:
 def wait_primary(target: Target) -> str:
     """The primary's machine, waited for."""
     return wait(
-        lambda: find_primary(target),
+        lambda: _led(target),
         deadline=SERVER_SECONDS,
         what=f"the primary of {target.address}",
-        interval=(0.05, 0.25),
+        interval=(0.15, 0.15),
     )
+
+
+def _led(target: Target) -> str | None:
+    """The primary; members are not asked while nobody leads: they have enough to do."""
+    if target.scope is None:
+        return find_primary(target)
+    return find_primary(target) if patroni_view.leader(target.scope) else None

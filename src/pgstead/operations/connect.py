@@ -20,6 +20,9 @@ from pgstead.waiting import wait
 FIRST_WRITE = 120.0
 """Seconds until a stack that was just made must take a write."""
 
+ATTEMPTS = 0.1
+"""Seconds between two attempts: each takes from the time of those who make the stack."""
+
 WRITE = "SELECT pg_logical_emit_message(true, 'pgstead', 'accepts writes')"
 """Writes and commits a WAL record, and leaves nothing behind that anybody would see."""
 
@@ -168,7 +171,7 @@ class FirstWrite:
 
     def _watch(self) -> None:
         while not self._stop.is_set() and not self._try():
-            self._stop.wait(0.05)
+            self._stop.wait(ATTEMPTS)
 
     def _try(self) -> bool:
         import psycopg  # noqa: PLC0415 - nothing else on the way here needs it

@@ -55,6 +55,12 @@ OLDEST = (4, 0)
 PACKAGE = "pgstead.modules.patroni_server"
 
 
+STAGGER = 0.4
+"""Seconds between the starts of members, so that the first has the initialize key before the
+others ask for it: one that tried and lost sometimes waits for `retry_timeout` before it goes
+on (seen with Patroni 4.1.5 on etcd 3.4). The others have nothing to do until then anyway."""
+
+
 def machine(variables: PatroniServer, context: Context) -> Machine:
     """The machine of a Patroni member.
 
@@ -268,6 +274,7 @@ def _service(variables: PatroniServer, context: Context) -> Service:
         reload_signal="HUP",
         stop_seconds=60,
         ready=Probe(API_PORT),
+        stagger=STAGGER,
     )
 
 

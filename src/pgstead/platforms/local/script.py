@@ -5,6 +5,10 @@ a pipe of the supervisor's would end it with its next word once the supervisor i
 lock that the server itself holds as long as it lives (`flock --no-fork` becomes the server)
 keeps a second one from starting while an earlier one, left by a supervisor that was killed,
 is still there.
+
+Standard input stays the supervisor's pipe, which nobody reads or writes: supervisor 4.3
+may still watch a descriptor of that number for reading, from a connection that is closed;
+were the pipe's other end closed, it would find an error there for ever and spin.
 """
 
 from __future__ import annotations
@@ -47,7 +51,7 @@ def script(
     pairs = [f"{key}={value}" for key, value in (*base.items(), *service.environment.items())]
     words = [*_START, *pairs, *_LOCK, str(places.lock(service.name)), *service.command]
     log = shlex.quote(str(places.log(service.name)))
-    return f"#!/bin/sh\nexec </dev/null >>{log} {_TO_LOG}{shlex.join(words)}\n"
+    return f"#!/bin/sh\nexec >>{log} {_TO_LOG}{shlex.join(words)}\n"
 
 
 def digest_of(text: str) -> str | None:
