@@ -1,7 +1,7 @@
 # Two commands matter: `make demo` and `make test`. `make help` lists the others.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo run dev test lint unit docs bench picture lock clean
+.PHONY: help demo run dev test e2e lint unit docs bench picture lock clean
 
 VENV := $(shell scripts/setup.sh path)
 BIN := $(VENV)/bin
@@ -9,7 +9,7 @@ WORKERS ?= 2
 SHELL_FILES := .ci/run $(wildcard scripts/*.sh)
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## a highly available PostgreSQL on this machine, from nothing
 	@scripts/demo.sh
@@ -31,6 +31,9 @@ lint: dev ## ruff, mypy, shellcheck (the layers are checked by a test)
 	@if command -v shellcheck >/dev/null; then shellcheck $(SHELL_FILES); \
 	else echo "shellcheck is not installed: shell scripts are only parsed"; \
 	for file in $(SHELL_FILES); do bash -n "$$file" || exit 1; done; fi
+
+e2e: dev ## virtual machines: needs the extra `libvirt`, QEMU and libvirtd; skips what it lacks
+	$(BIN)/pytest -m virtual --timeout 1200 tests/e2e
 
 unit: dev ## the fast tests
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile tests/unit

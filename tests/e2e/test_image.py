@@ -37,7 +37,7 @@ GROWN = 6
 LACKING = [*missing(), *(["qemu-system-x86_64"] if EMULATOR is None else [])]
 
 pytestmark = [
-    pytest.mark.real,
+    pytest.mark.virtual,
     pytest.mark.timeout(1200),
     pytest.mark.xdist_group("image"),
     pytest.mark.skipif(bool(LACKING), reason=f"not installed: {', '.join(LACKING)}"),

@@ -33,7 +33,7 @@ from support.libvirt import Libvirtd, libvirtd, why_not
 from support.machines import CONFIGURATION, SECRET, machine
 
 pytestmark = [
-    pytest.mark.real,
+    pytest.mark.virtual,
     pytest.mark.xdist_group("libvirt_platform"),
     pytest.mark.skipif(why_not() is not None, reason=str(why_not())),
     pytest.mark.timeout(120),
