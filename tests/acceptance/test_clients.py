@@ -267,7 +267,9 @@ def test_what_was_changed_by_hand_is_seen_and_repaired(stack: Stack) -> None:
         "password:app": "unknown to pgstead",
         "rights:app": "login superuser",
     }
-    assert stack.wrong("patroni.lab") == {"setting:maximum_lag_on_failover": 5, "setting:ttl": 33}
+    by_hand = {"setting:maximum_lag_on_failover": 5, "setting:ttl": 33}
+    # A member tells of the configuration as it was in its last round.
+    wait(lambda: stack.wrong("patroni.lab") == by_hand, deadline=10, what="the news")
     stack.update("postgres.lab", **{"password:app": RELOAD, "guc:pg-2:work_mem": RELOAD})
     stack.update("patroni.lab")
     assert stack.wrong("postgres.lab") == {}

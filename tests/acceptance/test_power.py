@@ -50,7 +50,10 @@ def words(stack: Stack, command: str, *, code: int | None = None) -> str:
 
 def servers(stack: Stack) -> dict[int, str]:
     """The servers' processes by id, without the supervisor and what it looks after logs with."""
-    found = {process.pid: process.name() for process in stack.processes()}
+    found = {}
+    for process in stack.processes():
+        with suppress(psutil.NoSuchProcess):  # a backend's life may be short
+            found[process.pid] = process.name()
     return {pid: name for pid, name in found.items() if name in ("etcd", "haproxy", "patroni")}
 
 

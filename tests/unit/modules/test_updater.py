@@ -7,8 +7,9 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -18,6 +19,13 @@ from pgstead.modules.parts import fluentbit_updater as updater
 Settings = dict[str, Any]
 Write = Callable[[Settings], Path]
 MADE = "#!/bin/sh\nset -eu\n"
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A short folder: GnuPG's agent has 107 bytes for the path of its socket in it."""
+    with TemporaryDirectory(prefix="pgstead-") as name:
+        yield Path(name)
 
 
 @pytest.fixture
