@@ -309,7 +309,8 @@ def test_what_outlives_its_supervisor_is_seen_and_taken_over(ground: Ground) -> 
     assert ground.differences(resource) == {"running:server": "unsupervised"}
     ground.platform.supervisor.ensure()
     # The supervisor's own waits for the lock; the orphan still serves, alone.
-    assert ground.differences(resource) == {"running:server": "unsupervised"}
+    orphaned = {"running:server": "unsupervised"}
+    wait(lambda: ground.differences(resource) == orphaned, deadline=10, what="it to wait")
     assert [one.pid for one in ground.services().mains("server")] == [orphan.pid]
     ground.repair(resource)
     assert ground.differences(resource) == {}
