@@ -25,6 +25,7 @@ from pgstead.machine import Machine, Service, replace_tokens
 from pgstead.membership import EtcdMember, LoadBalancer, StandaloneServer
 from pgstead.modules.base import Context, Facts
 from pgstead.modules.build import build
+from pgstead.platforms.local import processes
 from pgstead.run import run
 from pgstead.spec import loads
 from pgstead.waiting import wait
@@ -343,6 +344,7 @@ def test_an_haproxy_reload_cuts_no_session(ground: Path) -> None:
     with _primary(machines["postgres-1"]), laid.running() as haproxy:
         with closing(_session(address, 5432)) as session:
             workers = _children(haproxy.pid)
+            _hears(haproxy.pid, signal.SIGUSR2)
             haproxy.send_signal(signal.SIGUSR2)
             wait(
                 lambda: _children(haproxy.pid) > workers,
@@ -358,6 +360,13 @@ def test_an_haproxy_reload_cuts_no_session(ground: Path) -> None:
             deadline=SECONDS,
             what="the old worker to end with its last session",
         )
+
+
+def _hears(pid: int, number: int) -> None:
+    """HAProxy's master serves a moment before it hears signals; the platform waits alike."""
+    process = processes.find(pid)
+    assert process is not None
+    wait(lambda: processes.catches(process, number), deadline=SECONDS, what="an ear for signals")
 
 
 def _children(process: int) -> set[int]:

@@ -57,7 +57,7 @@ def status(session: Session) -> Status:
 
 
 def await_serving(session: Session, names: Collection[str]) -> None:
-    """Wait until those machines serve, and if they are all there are, until the stack is whole.
+    """Wait until the stack is whole, or where others ail, until those machines serve.
 
     While others are stopped, which they may need, there is nothing to wait for. Raises
     `NotReady` if it does not come to that.
@@ -67,7 +67,7 @@ def await_serving(session: Session, names: Collection[str]) -> None:
     def serve() -> bool:
         seen[:] = [status(session)]
         others = [one for one in seen[0].members if one.machine not in names]
-        if not others:
+        if all(one.healthy for one in others):
             return seen[0].whole
         named = (one for one in seen[0].members if one.machine in names)
         return any(one.state == STOPPED for one in others) or all(one.healthy for one in named)

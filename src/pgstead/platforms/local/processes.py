@@ -83,6 +83,15 @@ def is_frozen(process: Process) -> bool:
     return process.state in _STOPPED
 
 
+def catches(process: Process, number: int) -> bool:
+    """Whether the signal would be heard: a program that starts up misses it, or dies of it."""
+    with suppress(OSError):
+        status = (_PROC / str(process.pid) / "status").read_text()
+        caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
+        return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
+    return False
+
+
 def started_at(process: Process) -> float:
     """When it started, in seconds since the epoch, up to a hundredth late or early."""
     since_boot = process.started / os.sysconf("SC_CLK_TCK")

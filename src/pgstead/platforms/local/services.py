@@ -25,6 +25,7 @@ ADOPTED = frozenset({"patroni"})
 """Services whose children live on when they are killed alone, and are taken over by the next."""
 
 KILL_SECONDS = 10.0
+HEARING_SECONDS = 10.0
 
 
 @dataclass
@@ -87,6 +88,7 @@ class Services:
         service = self.card.service(name)
         number = signal.Signals[f"SIG{service.reload_signal}"]
         for process in self._mains(service):
+            _wait_listening(process, number)
             processes.send(process, number)
 
     def restart(self, name: str) -> None:
@@ -267,6 +269,15 @@ class Services:
         with suppress(NotReady):
             _wait_gone(remaining, seconds)
         self.kill_all()
+
+
+def _wait_listening(process: Process, number: int) -> None:
+    """HAProxy serves some milliseconds before it hears signals, and misses those until then."""
+    wait(
+        lambda: processes.catches(process, number) or not processes.alive(process),
+        deadline=HEARING_SECONDS,
+        what=f"{process.name} ({process.pid}) to hear signals",
+    )
 
 
 def _wait_gone(ended: list[Process], seconds: float) -> None:
