@@ -119,10 +119,15 @@ class Directory:
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A distribution's package, with a version where a certain one is wanted."""
+    """A distribution's package, with a version where a certain one is wanted.
+
+    A version without a revision (`4.0.5`) takes any revision of it. `service` is the one that
+    runs it, to be restarted for another version.
+    """
 
     name: str
     version: str | None = None
+    service: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +147,17 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A one-time setup command; it is done when `creates` exists."""
+    """A one-time setup command; it is done when `creates` exists.
+
+    `service` is one that is to be restarted after it, where that does not show in the
+    service's own command line.
+    """
 
     name: str
     argv: tuple[str, ...]
     creates: str
     user: str = "root"
+    service: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +168,8 @@ class Service:
     take. `stagger` is the least time, in seconds, between the starts of two services of
     this name in one stack. `guest_only` marks what makes sense only on a machine with a
     kernel of its own (time synchronisation); platforms that lend their own leave it out.
+    `spares_children` tells that it ends what it started itself when it stops, and that this
+    is to go on where it dies: it is found again.
     """
 
     name: str
@@ -170,6 +182,7 @@ class Service:
     ready: Probe | None = None
     stagger: float = 0.0
     guest_only: bool = False
+    spares_children: bool = False
     on_change: OnChange = OnChange.RESTART
 
 
@@ -201,7 +214,7 @@ class Disk:
     platform clones `base` (its own default if None), or makes an empty disk, of `size` GiB
     in `pool`. `mount` is where a data disk is mounted: formatted once, never again; its top
     folder belongs to `owner` and has `mode`. A data disk without a volume and a size is a
-    wish: the platform may give it a size of its own, or leave it out.
+    wish: the platform may give it a size of its own, or leave it out; one of size 0 is none.
     """
 
     name: str

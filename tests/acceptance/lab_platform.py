@@ -69,6 +69,9 @@ class LabPlatform:
             raise PlatformError(f"{machine} is not there")
         return LabReach(self.lab.path(machine))
 
+    def keeps_data(self, machine: str) -> bool:
+        return False
+
     def start(self, name: str, bindings: Mapping[str, str]) -> None:
         if name in self.lab.processes:
             return

@@ -91,7 +91,7 @@ class Stack:
         makers: dict[str, Callable[[], Provider]] = {
             "machine": lambda: MachineProvider(platform, self.machines.values(), digest, **secret),
             "etcd": lambda: EtcdProvider(groups.etcd, digest, **secret),
-            "patroni": lambda: PatroniProvider(groups.patroni, platform, groups.machines, **known),
+            "patroni": lambda: PatroniProvider(groups.patroni, platform, **known),
             "postgres": lambda: PostgresProvider(groups, platform, digest, **secret),
         }
         return makers[address.partition(".")[0]]()

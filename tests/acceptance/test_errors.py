@@ -249,7 +249,7 @@ def test_all_mistakes_of_a_cluster_are_told_at_once(stack: Stack) -> None:
         (["frobnicate"], "No such command 'frobnicate'"),
         (["up", "--yse"], "No such option: --yse"),
         (["logs"], "Missing argument|Missing parameter"),
-        (["plan", "nowhere.yaml"], "nowhere.yaml:1: there is no such file"),
+        (["plan", "nowhere.yaml"], "nowhere.yaml: there is no such file"),
         (["plan", "--format", "xml"], "xml"),
     ],
 )

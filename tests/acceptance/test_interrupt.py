@@ -99,6 +99,49 @@ def test_ctrl_c_while_it_plans(rehearsed: Stack) -> None:
     assert ended(process, within=2) == (130, "error: stopped\nhint: " + RERUN + "\n")
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ("stop", "--yes"),
+            "interrupted: of etcd-1, postgres-1, postgres-2, load-balancer-1, some",
+        ),
+        (("start",), "interrupted: of etcd-1, postgres-1, postgres-2, load-balancer-1, some"),
+        (("switchover", "--yes"), "interrupted: Patroni may still hand over from a to b"),
+    ],
+)
+def test_ctrl_c_while_machines_stop_start_or_switch(
+    rehearsed: Stack, words: tuple[str, ...], told: str
+) -> None:
+    rehearsed.up()
+    process = rehearsed.start(
+        words[0], str(rehearsed.file), *words[1:], command=(sys.executable, "-c", HANGING)
+    )
+    until(process, "ready")
+    process.send_signal(signal.SIGINT)
+    code, said = ended(process, within=5)
+    assert code == 130
+    first, error, hint = said.splitlines()
+    assert first == "stopping; Ctrl-C again stops at once"
+    assert error.startswith(f"error: {told}")
+    assert hint.startswith("hint: ")
+    assert "`pgstead status" in hint
+
+
+HANGING = """
+import sys
+from pgstead.cli import main
+from pgstead.clients.patroni import ClusterMember, ClusterView
+from pgstead.operations import power, switchover
+from pgstead.waiting import wait
+def hang(*_):
+    print("ready", file=sys.stderr, flush=True)
+    wait(lambda: None, deadline=60, what="what never comes")
+power._in_order = switchover._switch = hang
+members = ClusterMember("a", "leader", "running"), ClusterMember("b", "replica", "streaming")
+switchover.view_of = lambda _: ClusterView("s", members)
+main()
+"""
 RERUN = "run the same command again to go on"
 WAITING = """
 import sys, time

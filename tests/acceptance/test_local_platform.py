@@ -307,7 +307,9 @@ def test_what_outlives_its_supervisor_is_seen_and_taken_over(ground: Ground) -> 
     orphan = ground.main()
     kill_supervisor(ground)
     assert ground.differences(resource) == {"running:server": "unsupervised"}
+    assert "supervisor is gone" in ground.platform.trouble()
     ground.platform.supervisor.ensure()
+    assert not ground.platform.trouble()
     # The supervisor's own waits for the lock; the orphan still serves, alone.
     orphaned = {"running:server": "unsupervised"}
     wait(lambda: ground.differences(resource) == orphaned, deadline=10, what="it to wait")

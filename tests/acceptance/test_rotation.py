@@ -2,9 +2,6 @@
 
 import secrets
 import signal
-import socket
-import ssl
-import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,17 +9,14 @@ from pathlib import Path
 import psycopg
 import pytest
 import yaml
-from cryptography import x509
 
 from support.ledger import writing
-from support.members import eventually, mains, members
+from support.members import eventually, mains, members, serials
 from support.stack import SMALL, Stack, stack_in, unique
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("rotation")]
 
 NAMES = ("superuser", "replication", "rewind", "application", "etcd-root", "etcd-patroni")
-SSL_REQUEST = struct.pack("!ii", 8, 80877103)
-"""What a PostgreSQL client says before TLS (PostgreSQL's documentation, "Message Formats")."""
 
 DIES_BEFORE_ETCD = """
 import os, signal, sys
@@ -60,6 +54,10 @@ def test_all_passwords_change_at_once_and_no_write_fails(stack: Stack) -> None:
     before, leader, dsn = servers(stack), stack.leader(), stack.dsn()
     with writing(dsn) as ledger:
         chosen = new_passwords(stack)
+        assert stack.dsn() == dsn  # not yet another password, in the file it names either
+        assert chosen["application"] not in stack.dsn("--with-password")
+        with psycopg.connect(dsn):
+            pass
         changes = stack.plan()
         assert set(changes) == {
             f"postgres.{stack.name}",
@@ -116,29 +114,6 @@ def test_after_a_rotation_members_start_and_rejoin(stack: Stack) -> None:
         stack.run("start", str(stack.file), standby)
         eventually(lambda: stack.status()["whole"], 60)
     assert stack.plan() == {}
-
-
-def serial(host: str, port: int) -> int:
-    """The serial number of the certificate that a server shows."""
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    with socket.create_connection((host, port), timeout=5) as plain:
-        if port == 5432:
-            plain.sendall(SSL_REQUEST)
-            assert plain.recv(1) == b"S"
-        with context.wrap_socket(plain) as tls:
-            shown = tls.getpeercert(binary_form=True)
-    assert shown is not None
-    return x509.load_der_x509_certificate(shown).serial_number
-
-
-def serials(stack: Stack) -> dict[str, int]:
-    found = members(stack)
-    places = [(m.address, port) for m in found.postgres.values() for port in (5432, 4443)]
-    etcd = next(iter(found.groups.etcd.values()))
-    places += [(m.address, 2379) for m in etcd.members.values()]
-    places += [(found.balancer.address, found.balancer.statistics_port or 0)]
-    return {f"{host}:{port}": serial(host, port) for host, port in places}
 
 
 def test_certificates_are_renewed_without_a_restart(stack: Stack) -> None:

@@ -153,6 +153,7 @@ def test_creation_can_be_repeated_and_resumed(ground: Ground) -> None:
     finish(ground.platform.create(resource, {}))
     assert wrong(resource, ground.see(resource)) == set()
     assert ground.platform.power("one") == power
+    assert ground.platform.trouble() == ""
 
 
 def test_what_is_half_made_is_not_taken_for_whole(ground: Ground) -> None:

@@ -6,11 +6,8 @@ first boot. Emulation only; nothing leaves the daemon's namespaces.
 
 from __future__ import annotations
 
-import hashlib
-import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,17 +16,16 @@ pytest.importorskip("libvirt")
 pytest.importorskip("pycdlib")
 
 
-import libvirt
-
-from pgstead.engine.compare import make_plan
-from pgstead.engine.plan import Action
-from pgstead.engine.resource import Data, Present, Recorded, Resource, Steps, Unknown
+from pgstead.engine.resource import Data, Present, Recorded, Unknown
 from pgstead.errors import NotReady, PlatformError, Refused
-from pgstead.machine import Disk, File, Machine, Size
-from pgstead.platforms.libvirt import LibvirtPlatform, domains, kvm, removing, volumes
+from pgstead.machine import Command, Disk, File, Package, Size
+from pgstead.platforms.cloud_init import DONE
+from pgstead.platforms.libvirt import LibvirtPlatform, domains, kvm, volumes
+from pgstead.platforms.libvirt.boot_sector import SAYS, boot_sector
 from pgstead.spec.libvirt import LibvirtPlatform as Settings
-from support.dummy_guest import DummyGuest, seed_files
-from support.libvirt import Libvirtd, libvirtd, why_not
+from support.dummy_guest import DummyGuest
+from support.libvirt import why_not
+from support.libvirt_stage import Stage, digest, run
 from support.machines import CONFIGURATION, SECRET, machine
 
 pytestmark = [
@@ -40,148 +36,6 @@ pytestmark = [
 ]
 
 ADDRESS = "machine.thing-1"
-
-
-@pytest.fixture(scope="module")
-def daemon() -> Iterator[Libvirtd]:
-    with (
-        tempfile.TemporaryDirectory(prefix="pgs-", dir="/tmp") as folder,
-        libvirtd(Path(folder) / "lv") as made,
-    ):
-        Path(folder).chmod(0o711)  # the emulator's user passes through
-        yield made
-
-
-def digest(text: str) -> str:
-    return hashlib.sha256(f"key{text}".encode()).hexdigest()
-
-
-@dataclass
-class Stage:
-    """A platform, the records of a state, and the guests that are played."""
-
-    daemon: Libvirtd
-    folder: Path
-    stack_id: str = "0123-test"
-    settings: dict[str, Any] = field(default_factory=dict)
-    records: dict[str, Recorded] = field(default_factory=dict)
-    guests: dict[str, DummyGuest] = field(default_factory=dict)
-
-    def platform(self) -> Any:
-        given = {
-            "uri": self.daemon.uri,
-            "virt_type": "qemu",
-            "image": "base.img",
-            "network": "things",
-            "networks": {"things": {"subnet": "10.99.0.0/24", "mode": "isolated"}},
-            "pools": {"default": {"path": str(self.daemon.images / "pool")}},
-            "boot_deadline": 20,
-            "cloud_init_deadline": 30,
-            **self.settings,
-        }
-        return LibvirtPlatform(
-            Settings.model_validate(given),
-            "things",
-            self.stack_id,
-            secret=lambda name: f"secret of {name}",
-            folder=self.folder,
-            recorded=lambda: self.records,
-            reach=self.reach,
-        )
-
-    def reach(self, name: str, address: str, user: str, domain: Any) -> DummyGuest:
-        guest = self.guests.setdefault(name, DummyGuest())
-        guest.down = not domain.isActive()
-        if not guest.files and domain.isActive():
-            found = list((self.daemon.images / "pool").glob(f"{name}-seed-*.iso"))
-            if found:
-                folders = {"/etc/thing": 0o750, "/run/thing": 0o755, "/var/lib/thing/data": 0o700}
-                guest.boot(seed_files(found[0]), folders)
-        return guest
-
-    def lower(self, wanted: Machine) -> Resource:
-        (resource,) = self.platform().lower([wanted], digest)
-        return resource  # type: ignore[no-any-return]
-
-    def up(self, wanted: Machine) -> str:
-        """What `up` does about one machine; gives what it did."""
-        resource = self.lower(wanted)
-        platform = self.platform()
-        observed = platform.observe({resource.address: resource}, digest)
-        known = {one: self.records[one] for one in observed if one in self.records}
-        (change,) = make_plan([resource], known, observed).changes
-        record = Recorded(
-            resource.address, resource.kind, resource.values, "creating", (), resource.place
-        )
-        if change.action is Action.REFUSE:
-            return "refuse"
-        if change.action is Action.CREATE:
-            self.records[resource.address] = record
-            run(platform.create(resource, {"state": "existing"}))
-        if change.action is Action.UPDATE:
-            run(platform.update(resource, change.changed))
-        if change.action is Action.REPLACE:
-            run(platform.delete(self.records[resource.address], data=Data.KEEP))
-            self.guests.pop(wanted.name, None)
-            run(platform.create(resource, {}))
-        self.records[resource.address] = replace(record, status="ready")
-        self.check(resource)
-        return change.action.value
-
-    def check(self, resource: Resource) -> None:
-        seen = self.platform().observe({resource.address: resource}, digest)[resource.address]
-        assert isinstance(seen, Present), seen
-        assert dict(seen.values) == resource.values
-
-    def destroy(self, data: Data) -> None:
-        for record in list(self.records.values()):
-            run(self.platform().delete(record, data=data))
-        self.platform().dispose(data=data)
-
-    @property
-    def connection(self) -> Any:
-        return libvirt.open(self.daemon.uri)
-
-    def volumes(self) -> set[str]:
-        pools = {each.name(): each for each in self.connection.listAllStoragePools()}
-        if "default" not in pools:
-            return set()
-        pools["default"].refresh()
-        return {each.name() for each in pools["default"].listAllVolumes()}
-
-
-def run(steps: Steps) -> list[str]:
-    titles = []
-    for step in steps:
-        step.run()
-        titles.append(step.title)
-    return titles
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A boot sector does not hear that it shall shut down."""
-    monkeypatch.setattr(removing, "SECONDS", 0.5)
-
-
-@pytest.fixture
-def stage(daemon: Libvirtd, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Stage]:
-    made = Stage(daemon, tmp_path, stack_id=request.node.name)
-    platform = made.platform()
-    (host,) = platform.ground.hosts
-    platform.ground.prepare(host)
-    volumes.upload(host, "default", "base.img", kvm.boot_sector())
-    yield made
-    made.destroy(Data.DELETE)
-    volumes_left = made.volumes() - {"base.img"}
-    for pool in made.connection.listAllStoragePools():
-        for volume in pool.listAllVolumes():
-            volume.delete()
-    platform.dispose(data=Data.KEEP)
-    assert volumes_left == set()
-    assert made.connection.listAllDomains() == []
-    assert made.connection.listAllNetworks() == []
-    assert made.connection.listAllStoragePools() == []
 
 
 def domain_of(stage: Stage) -> Any:
@@ -232,6 +86,32 @@ def test_a_changed_file_is_pushed_and_its_service_restarted(stage: Stage) -> Non
     assert stage.platform().power("thing-1") == boot, "the machine itself went on"
 
 
+def test_another_version_is_installed_and_set_up_before_its_service_restarts(
+    stage: Stage,
+) -> None:
+    wanted = machine()
+    stage.up(wanted)
+    boot = stage.platform().power("thing-1")
+    guest = stage.guests["thing-1"]
+    guest.creates["venv"] = "/opt/thing/2/bin/thing"
+    guest.ran.clear()
+    changed = replace(
+        wanted.software,
+        packages=(Package("postgresql-15"), Package("thing", "2", service="thing")),
+        setup=(Command("venv", ("python3", "-m", "venv"), "/opt/thing/2/bin/thing"),),
+    )
+    assert stage.up(replace(wanted, software=changed)) == "update"
+    assert guest.packages["thing"] == "2-1"
+    names = [words[3] if words[0] == "sh" else words[1] for words in guest.ran]
+    assert names.index("install") < names.index("venv") < names.index("restart")
+    assert ("systemctl", "restart", "thing.service") in guest.ran
+    assert stage.platform().power("thing-1") == boot
+    guest.packages.pop("postgresql-15")
+    guest.ran.clear()
+    assert stage.up(replace(wanted, software=changed)) == "update", "put back by itself"
+    assert not any("restart" in words for words in guest.ran)
+
+
 def test_disks_grow_while_the_machine_runs_and_never_shrink(stage: Stage) -> None:
     stage.up(machine())
     boot = stage.platform().power("thing-1")
@@ -268,7 +148,7 @@ def test_a_new_image_replaces_the_machine_and_keeps_its_data(stage: Stage) -> No
     (data,) = pool.glob("thing-1-data-*")
     before = data.stat().st_ino
     (host,) = stage.platform().ground.hosts
-    volumes.upload(host, "default", "other.img", kvm.boot_sector())
+    volumes.upload(host, "default", "other.img", boot_sector(work=1))
     assert stage.up(machine(os_disk=Disk("os", base="other.img"))) == "replace"
     assert data.stat().st_ino == before
     volumes.remove(host, "default", "other.img")
@@ -342,10 +222,66 @@ def test_a_boot_that_does_not_finish_shows_the_consoles_last_lines(stage: Stage)
     stage.settings = {"reach": "none", "boot_deadline": 10}
     resource = stage.lower(machine())
     stage.records[ADDRESS] = Recorded(ADDRESS, "machine", {}, "creating", (), resource.place)
+    stage.enters = False
     platform = stage.platform()
-    platform.ground.reach_of = None
-    with pytest.raises(NotReady, match=f"(?s)to boot.*{kvm.SAYS}"):
+    with pytest.raises(NotReady, match=f"(?s)to boot.*{SAYS}"):
         run(platform.create(resource, {}))
+
+
+def test_without_a_way_in_the_console_says_when_it_is_done(stage: Stage) -> None:
+    (host,) = stage.platform().ground.hosts
+    volumes.upload(host, "default", "says.img", boot_sector(1, f"cloud-init\r\n{DONE}"))
+    stage.settings = {"reach": "none"}
+    stage.enters = False
+    wanted = machine(os_disk=Disk("os", base="says.img"))
+    assert stage.up(wanted) == "create"
+    assert stage.guests == {}, "nobody tried to get in"
+    assert not any("seed" in name for name in stage.volumes())
+    assert stage.up(wanted) == "none"
+    resource = stage.lower(wanted)
+    seen = stage.platform().observe({resource.address: resource}, digest)[resource.address]
+    assert isinstance(seen, Present)
+    assert "is unknown" in seen.notes[0]
+    other = replace(wanted.software, packages=(Package("another"),))
+    assert stage.up(replace(wanted, software=other)) == "replace", "there is no other way"
+    volumes.remove(host, "default", "says.img")
+
+
+def test_an_image_may_lie_in_another_pool(stage: Stage) -> None:
+    folder = stage.daemon.images / "pools" / "images"
+    stage.daemon.inside(["mkdir", "-p", "-m", "711", str(folder.parent)])
+    stage.settings = {
+        "pools": {
+            "default": {"path": str(stage.daemon.images / "pool")},
+            "images": {"path": str(folder)},
+        }
+    }
+    platform = stage.platform()
+    (host,) = platform.ground.hosts
+    platform.ground.prepare(host)
+    volumes.upload(host, "images", "far.img", boot_sector(work=1))
+    try:
+        assert stage.up(machine(os_disk=Disk("os", base="images/far.img"))) == "create"
+        assert stage.up(
+            machine("thing-2", address="10.99.0.12", os_disk=Disk("os", base="far.img"))
+        )
+        volumes.upload(host, "default", "far.img", boot_sector(work=1))
+        assert volumes.existing(host, "default", "far.img").pool == "default", "the nearest"
+        assert volumes.existing(host, "images", "far.img").pool == "images"
+        volumes.upload(host, "default", "twice.img", b"x" * 512)
+        volumes.upload(host, "images", "twice.img", b"x" * 512)
+        with pytest.raises(PlatformError, match="several storage pools") as caught:
+            volumes._elsewhere(host, "twice.img")
+        assert "default/twice.img, images/twice.img" in (caught.value.hint or "")
+        with pytest.raises(PlatformError, match=r"there is no volume 'images/none\.img'"):
+            volumes.existing(host, "default", "images/none.img")
+    finally:
+        stage.destroy(Data.DELETE)
+        for pool in stage.connection.listAllStoragePools():
+            for volume in pool.listAllVolumes():
+                if volume.name() != "base.img":
+                    volume.delete()
+        stage.records.clear()
 
 
 def test_a_host_that_is_down_leaves_the_others_alone(stage: Stage) -> None:
@@ -357,6 +293,10 @@ def test_a_host_that_is_down_leaves_the_others_alone(stage: Stage) -> None:
     assert seen[first.address] is None
     assert isinstance(seen[second.address], Unknown)
     assert "cannot connect" in seen[second.address].reason
+    assert seen[second.address].down, "so that work on the others goes on"
+    given = {"hosts": {"b": dead, "a": {"uri": stage.daemon.uri}}}
+    free = _hosted(stage, given).allocate(["thing-3"], {})
+    assert free == {"thing-3": "10.99.0.254"}, "another host knows the network, too"
 
 
 def _hosted(stage: Stage, settings: dict[str, Any]) -> Any:
@@ -376,11 +316,24 @@ def test_a_guest_proves_that_its_kind_runs(stage: Stage) -> None:
     (host,) = stage.platform().ground.hosts
     assert kvm.works(host, "qemu", "default") is None
     assert stage.volumes() == {"base.img"}
+    assert stage.connection.listAllDomains() == []
+
+
+def test_a_guest_that_gets_nowhere_proves_that_it_does_not(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kvm, "SECONDS", 2.0)
+    monkeypatch.setattr(kvm, "boot_sector", lambda: boot_sector(work=0xFFFFFFFF))
+    (host,) = stage.platform().ground.hosts
+    said = kvm.works(host, "qemu", "default")
+    assert said == "libvirt starts a guest, but within 2 s it did not get anywhere"
+    assert "CPU" in (kvm.works(host, "qemu", "default", "no-such-model") or "")
+    assert stage.connection.listAllDomains() == []
 
 
 def test_an_image_of_this_machine_is_uploaded_once_and_removed_in_the_end(stage: Stage) -> None:
     image = stage.folder / "image.raw"
-    image.write_bytes(kvm.boot_sector())
+    image.write_bytes(boot_sector(work=1))
     stage.up(machine(os_disk=Disk("os", base=str(image))))
     stage.up(machine("thing-2", address="10.99.0.12", os_disk=Disk("os", base=str(image))))
     assert len([name for name in stage.volumes() if name.startswith("image-")]) == 1

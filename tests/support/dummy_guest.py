@@ -9,6 +9,7 @@ import base64
 import email
 import io
 import json
+import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ import yaml
 
 from pgstead.errors import PlatformError
 from pgstead.machine import File
+from pgstead.platforms.cloud_init.script import SCRIPT
 from pgstead.platforms.libvirt.guest import RESULT
 from pgstead.reach.base import Finished
 
@@ -44,6 +46,9 @@ def cloud_configs(user_data: str) -> list[dict[str, object]]:
     return [yaml.safe_load(text) for text in texts if isinstance(text, bytes)]
 
 
+_SETUP = re.compile(r"^begin (\S+|'[^']+')\n(?:[^\n]+\n)*?if ! \[ -e (\S+) \]", re.MULTILINE)
+
+
 @dataclass
 class DummyGuest:
     """Implements `reach.base.Reach`."""
@@ -51,6 +56,9 @@ class DummyGuest:
     files: dict[str, tuple[int, str]] = field(default_factory=dict)
     folders: dict[str, int] = field(default_factory=dict)
     running: set[str] = field(default_factory=set)
+    packages: dict[str, str] = field(default_factory=dict)
+    creates: dict[str, str] = field(default_factory=dict)
+    """What the setup commands of those names make."""
     ran: list[tuple[str, ...]] = field(default_factory=list)
     down: bool = False
     errors: tuple[str, ...] = ()
@@ -62,6 +70,10 @@ class DummyGuest:
                 self.files[one["path"]] = (int(one["permissions"], 8), one["content"])
                 if one["path"].startswith("/etc/systemd/system/"):
                     self.running.add(one["path"].rpartition("/")[2])
+            for one in part.get("packages", ()):  # type: ignore[attr-defined]
+                self._install(*(one if isinstance(one, list) else [one]))
+        self.creates = dict(re.findall(_SETUP, self.files[SCRIPT][1]))
+        self.files |= dict.fromkeys(self.creates.values(), (0o755, ""))
         self.folders.update(folders)
         result = {"v1": {"datasource": "NoCloud", "errors": list(self.errors)}}
         self.files[RESULT] = (0o644, json.dumps(result))
@@ -88,12 +100,20 @@ class DummyGuest:
             self.running.add(words[-1])
         if words[0] == "systemctl" and words[1] in ("stop", "disable"):
             self.running.discard(words[-1])
+        if words[0] == "sh" and words[3] == "install":
+            for word in words[4:]:
+                self._install(*word.split("="))
+        elif words[0] == "sh" and words[3] in self.creates:
+            self.files[self.creates[words[3]]] = (0o755, "")
         if words[0] == "rm":
             for path in words[3:]:
                 self.files.pop(path, None)
         if words[0] == "install":
             self.folders[words[-1]] = int(words[3], 8)
         return Finished(0, "group\n" if words[0] == "id" else "", "")
+
+    def _install(self, name: str, version: str = "1-1") -> None:
+        self.packages[name] = version.replace("*", "-1")
 
     def _check(self) -> None:
         if self.down:
@@ -103,7 +123,8 @@ class DummyGuest:
         asked = json.loads(base64.b64decode(packed))
         paths = {path: self._one(path) for path in asked["paths"]}
         units = {u: "active" if u in self.running else "inactive" for u in asked["units"]}
-        return json.dumps({"paths": paths, "units": units})
+        packages = {name: self.packages.get(name) for name in asked["packages"]}
+        return json.dumps({"paths": paths, "units": units, "packages": packages})
 
     def _one(self, path: str) -> dict[str, object] | None:
         if path in self.folders:

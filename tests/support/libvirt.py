@@ -2,7 +2,7 @@
 
 Nothing of it touches this machine: bridges, iptables, dnsmasq and sockets stay inside. It is
 reached through its socket, which lies in a folder of the test's; what needs the network inside
-runs by `inside`.
+runs by `inside`, or in the block of `network`.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ mount --rbind /sys/fs/cgroup "$base/cgroup"
 mount -t sysfs sysfs /sys
 mount --rbind "$base/cgroup" /sys/fs/cgroup
 umount -l "$base/cgroup"
+# Containers want one kind of cgroups; where there are both, the old ones have the controllers.
+if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi
 cp -a /etc/libvirt/. "$base/etc/"
 rm -rf "$base"/etc/qemu/networks/* "$base"/etc/storage "$base"/etc/qemu/*.xml
 cat >"$base/etc/qemu.conf" <<'EOF'
@@ -67,7 +69,12 @@ _UNSHARE = (
     *("--propagation", "private"),
 )
 
-_PROGRAMS = ("libvirtd", "unshare", "nsenter", "qemu-system-x86_64", "qemu-img", "dnsmasq")
+_PROGRAMS = ("libvirtd", "unshare", "nsenter", "dnsmasq")
+_OF_DRIVER = {
+    "qemu": ("qemu-system-x86_64", "qemu-img"),
+    "lxc": ("/usr/lib/libvirt/libvirt_lxc", "ssh"),
+}
+_NETWORK = 0x40000000  # CLONE_NEWNET, see setns(2)
 
 
 @dataclass(frozen=True)
@@ -83,26 +90,59 @@ class Libvirtd:
         return f"qemu+unix:///system?socket={self.folder}/run/libvirt-sock"
 
     @property
+    def containers(self) -> str:
+        """The LXC driver's URI, from outside."""
+        return self.uri.replace("qemu", "lxc", 1)
+
+    @property
     def images(self) -> Path:
         """A folder for a storage pool that the emulator's user may enter; the same inside."""
         return self.folder / "var" / "images"
 
     def inside(self, argv: Sequence[str], *, timeout: float = 60) -> str:
         """Run a command beside the daemon; gives what it wrote."""
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
-        enter = ["nsenter", f"--target={children.split()[0]}", "--mount", "--net", "--pid"]
         done = subprocess.run(
-            [*enter, *argv], capture_output=True, text=True, timeout=timeout, check=True
+            [*self.enter, *argv], capture_output=True, text=True, timeout=timeout, check=True
         )
         return done.stdout
 
+    @property
+    def enter(self) -> list[str]:
+        """The words before a command that shall run beside the daemon."""
+        return ["nsenter", f"--target={self.first}", "--mount", "--net", "--pid"]
+
+    @property
+    def first(self) -> int:
+        """The first process of its namespaces."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        return int(children.split()[0])
+
+    @contextmanager
+    def network(self) -> Iterator[None]:
+        """Be in the daemon's network: this thread, and all that it starts meanwhile."""
+        with (
+            Path("/proc/thread-self/ns/net").open("rb") as ours,
+            Path(f"/proc/{self.first}/ns/net").open("rb") as theirs,
+        ):
+            _enter(theirs.fileno())
+            try:
+                yield
+            finally:
+                _enter(ours.fileno())
+
+
+def _enter(network: int) -> None:
+    if ctypes.CDLL(None, use_errno=True).setns(network, _NETWORK) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
+
 
 @cache
-def why_not() -> str | None:
-    """The reason why no libvirtd can run here; None if it can."""
+def why_not(driver: str = "qemu") -> str | None:
+    """The reason why no libvirtd with that driver can run here; None if it can."""
     if sys.platform != "linux" or os.geteuid() != 0:
         return "a libvirtd in namespaces of its own needs Linux and root"
-    if missing := [name for name in _PROGRAMS if shutil.which(name) is None]:
+    wanted = (*_PROGRAMS, *_OF_DRIVER[driver])
+    if missing := [name for name in wanted if shutil.which(name) is None]:
         return f"not installed: {', '.join(missing)}"
     try:
         import libvirt  # noqa: F401, PLC0415
@@ -131,12 +171,13 @@ def libvirtd(folder: Path) -> Iterator[Libvirtd]:
             stdin=subprocess.DEVNULL,
             preexec_fn=_die_with_us,  # noqa: PLW1509 - before any thread that matters here
         )
-    made = Libvirtd(process.pid, folder)
+    made, before = Libvirtd(process.pid, folder), _cgroups()
     try:
         _wait_until_up(made, process)
         yield made
     finally:
         _end(made, process)
+        _remove_cgroups(_cgroups() - before)
 
 
 def _die_with_us() -> None:
@@ -160,7 +201,38 @@ def _wait_until_up(made: Libvirtd, process: subprocess.Popen[bytes]) -> None:
 
 
 def _end(made: Libvirtd, process: subprocess.Popen[bytes]) -> None:
-    """End the daemon, and with it all in its namespaces."""
+    """End the daemon, and with it all in its namespaces; domains first, for their cgroups."""
+    for uri in (made.uri, made.containers):
+        with suppress(Exception):
+            _end_domains(uri)
     process.kill()
     process.wait(30)
     shutil.rmtree(made.folder, ignore_errors=True)
+
+
+def _end_domains(uri: str) -> None:
+    import libvirt  # noqa: PLC0415
+
+    connection = libvirt.open(uri)
+    for domain in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
+        with suppress(libvirt.libvirtError):
+            domain.destroy()
+    connection.close()
+
+
+def _cgroups() -> set[Path]:
+    """Cgroups of libvirt's domains, and those that containers made."""
+    patterns = ("machine/*.libvirt-*", "*/machine/*.libvirt-*", "systemd/pgstead-*")
+    return {found for each in patterns for found in Path("/sys/fs/cgroup").glob(each)}
+
+
+def _remove_cgroups(left: set[Path]) -> None:
+    """Remove those that a daemon that was killed has left, once nobody is in them."""
+    deadline = time.monotonic() + 5
+    while left and time.monotonic() < deadline:
+        for each in list(left):
+            for inner in sorted((*each.glob("**/"), each), reverse=True):
+                with suppress(OSError):
+                    inner.rmdir()
+        left = {each for each in left if each.exists()}
+        time.sleep(0.05)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import ssl
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,14 +17,18 @@ from unittest.mock import patch
 
 import psutil
 import psycopg
+from cryptography import x509
 
 from pgstead.clients.etcd import EtcdClient
 from pgstead.clients.haproxy import HaproxyClient
 from pgstead.clients.patroni import PatroniClient
 from pgstead.clusters.groups import Groups, api, group
 from pgstead.membership import LoadBalancer, PatroniMember
-from pgstead.operations.session import open_session
+from pgstead.operations.session import Session, open_session
 from support.stack import Stack
+
+SSL_REQUEST = struct.pack("!ii", 8, 80877103)
+"""What a PostgreSQL client says before TLS (PostgreSQL's documentation, "Message Formats")."""
 
 
 @dataclass(frozen=True)
@@ -93,13 +100,43 @@ class Members:
         return {n: at for n, at in found.items() if isinstance(at, datetime)}
 
 
-def members(stack: Stack) -> Members:
-    """The members as the stack file has them now."""
+@contextmanager
+def session_of(stack: Stack) -> Iterator[Session]:
+    """The stack as a command sees it."""
     with (
         patch.dict(os.environ, {"HOME": str(stack.folder / "home")}),
         open_session(stack.file) as session,
     ):
+        yield session
+
+
+def members(stack: Stack) -> Members:
+    """The members as the stack file has them now."""
+    with session_of(stack) as session:
         return Members(group(session.machines))
+
+
+def serial(host: str, port: int) -> int:
+    """The serial number of the certificate that a server shows."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with socket.create_connection((host, port), timeout=5) as plain:
+        if port == 5432:
+            plain.sendall(SSL_REQUEST)
+            assert plain.recv(1) == b"S"
+        with context.wrap_socket(plain) as tls:
+            shown = tls.getpeercert(binary_form=True)
+    assert shown is not None
+    return x509.load_der_x509_certificate(shown).serial_number
+
+
+def serials(stack: Stack) -> dict[str, int]:
+    found = members(stack)
+    places = [(m.address, port) for m in found.postgres.values() for port in (5432, 4443)]
+    etcd = next(iter(found.groups.etcd.values()))
+    places += [(m.address, 2379) for m in etcd.members.values()]
+    places += [(found.balancer.address, found.balancer.statistics_port or 0)]
+    return {f"{host}:{port}": serial(host, port) for host, port in places}
 
 
 def processes(stack: Stack, machine: str) -> dict[int, psutil.Process]:

@@ -18,7 +18,7 @@ import yaml
 
 COMMAND = (sys.executable, "-m", "pgstead")
 DEADLINE = 240.0
-"""Seconds in which any command of a test must end."""
+"""Seconds in which any command of a test must end, unless the stack has another one."""
 
 SMALL: dict[str, Any] = {
     "postgres": {"members": 2},
@@ -42,6 +42,7 @@ class Stack:
     name: str
     prefix: Sequence[str] = ()
     environment: dict[str, str] = field(default_factory=dict)
+    deadline: float = DEADLINE
 
     @property
     def file(self) -> Path:
@@ -71,7 +72,11 @@ class Stack:
     ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end; it must end with that code, unless that is None."""
         process = self.start(*words, command=command)
-        out, err = process.communicate(timeout=DEADLINE)
+        try:
+            out, err = process.communicate(timeout=self.deadline)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
         assert "Traceback" not in err, err
         if code is not None:
             assert process.returncode == code, f"{words}: {process.returncode}\n{out}\n{err}"

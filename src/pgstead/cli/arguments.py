@@ -23,7 +23,8 @@ Recreate = Annotated[
     typer.Option(
         "--recreate",
         metavar="ADDRESS",
-        help="Make this resource anew although the only copy of its data is gone.",
+        help="Make this resource anew although the only copy of its data is gone; a cluster "
+        "(etcd.NAME) stands for its members.",
     ),
 ]
 

@@ -52,7 +52,7 @@ def plan(
         plan_view.show(made, out())
     if made.refused:
         return 1
-    return PENDING if detailed_exitcode and (made.pending or made.unknown) else 0
+    return PENDING if detailed_exitcode and (made.pending or made.unknown or made.left_out) else 0
 
 
 def up(
@@ -72,10 +72,11 @@ def up(
     from pgstead.cli import plan_view, up_view  # noqa: PLC0415 - start-up time
     from pgstead.cli.progress import progress  # noqa: PLC0415
     from pgstead.operations.asking import Asking  # noqa: PLC0415
+    from pgstead.operations.recording import left_out  # noqa: PLC0415
     from pgstead.operations.up import up as run  # noqa: PLC0415
 
     def accept(made: Plan) -> bool:
-        if made.pending or made.unknown:
+        if made.pending or made.unknown or made.left_out:
             plan_view.show(made, err())
         return not made.pending or confirm("Apply this plan?", yes=yes)
 
@@ -85,6 +86,8 @@ def up(
         print_json(up_view.as_json(done))
     else:
         up_view.show(done, out())
+    if done.left_out:
+        raise left_out(done.left_out)
 
 
 def destroy(

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pgstead.cli.arguments import DEFAULT_FILE, Output, StackFile, Yes, split_file
-from pgstead.cli.console import Format, confirm, err, out, print_json
+from pgstead.cli.console import Format, confirm, err, out, print_json, stopping
 from pgstead.connection import Target
 
 
@@ -71,7 +71,7 @@ def switchover(
     def accept(leader: str, candidate: str) -> bool:
         return confirm(f"Switch from {leader} to {candidate}?", yes=yes)
 
-    done = run(file, to, accept=accept)
+    done = run(file, to, accept=accept, tell=stopping)
     if done is None:
         err().print("Nothing was changed.")
     elif form is Format.JSON:

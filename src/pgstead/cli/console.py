@@ -56,6 +56,11 @@ def warn(warnings: tuple[str, ...] | list[str]) -> None:
         console.print(Text.assemble(("warning: ", "bold yellow"), redact(warning)))
 
 
+def stopping() -> None:
+    """Say that Ctrl-C was heard: what runs may take a moment to end."""
+    err().print("stopping; Ctrl-C again stops at once", style="yellow")
+
+
 def confirm(question: str, *, yes: bool, flag: str = "--yes") -> bool:
     """Ask, unless `yes`; where nobody can answer, say which flag to give.
 

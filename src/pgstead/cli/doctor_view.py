@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pgstead.platforms.local.doctor import Finding
+from pgstead.platforms.finding import Finding
 
 
 def show(findings: Sequence[Finding], console: Console) -> None:

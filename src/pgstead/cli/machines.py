@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pgstead.cli.arguments import Output, Yes, at_most, split_file
-from pgstead.cli.console import Format, confirm, out, print_json
+from pgstead.cli.console import Format, confirm, out, print_json, stopping
 
 Words = Annotated[list[str] | None, typer.Argument(metavar="[FILE] [MACHINE]", hidden=True)]
+
+
+class Purpose(StrEnum):
+    """What a machine may be looked at for."""
+
+    LOCAL = "local"
+    LIBVIRT = "libvirt"
+    IMAGE = "image"
 
 
 def add(app: typer.Typer) -> None:
@@ -28,7 +38,7 @@ def stop(words: Words = None, *, yes: Yes = False) -> None:
 
     file, rest = split_file(words)
     (machine,) = at_most(rest, "[MACHINE]")
-    stopped = run(file, machine, accept=accept)
+    stopped = run(file, machine, accept=accept, tell=stopping)
     out().print(f"Stopped {', '.join(stopped)}." if stopped else "Nothing was stopped.")
 
 
@@ -38,22 +48,32 @@ def start(words: Words = None) -> None:
 
     file, rest = split_file(words)
     (machine,) = at_most(rest, "[MACHINE]")
-    out().print(f"Started {', '.join(run(file, machine))}.")
+    out().print(f"Started {', '.join(run(file, machine, tell=stopping))}.")
 
 
 def doctor(
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="A stack file, whose platform is looked at."),
+    ] = None,
     *,
+    purpose: Annotated[
+        Purpose | None,
+        typer.Option("--for", help="What to look for where no FILE is given: local by default."),
+    ] = None,
     fix: Annotated[bool, typer.Option("--fix", help="Install what is missing.")] = False,
     form: Output = Format.TEXT,
 ) -> int:
     """Tell what this machine lacks.
 
-    And the command that installs it. Exits with 1 if anything lacks.
+    And the command that installs it. Exits with 1 if anything lacks. With a FILE, the hosts of
+    its platform are looked at too; `--for image` is for `pgstead image build`.
     """
     from pgstead.cli import doctor_view  # noqa: PLC0415 - start-up time
     from pgstead.operations.doctor import doctor as run  # noqa: PLC0415
 
-    findings = run(fix=fix, say=lambda line: out().print(line))
+    wanted = purpose.value if purpose else None
+    findings = run(wanted, file, fix=fix, say=lambda line: out().print(line))
     if form is Format.JSON:
         print_json(doctor_view.as_json(findings))
     else:

@@ -18,6 +18,7 @@ SIGNS = {
     Action.DELETE: ("-", "red"),
     Action.FORGET: ("-", "dim"),
     Action.UNKNOWN: ("?", "cyan"),
+    Action.LEAVE: ("?", "cyan"),
     Action.REFUSE: ("!", "bold red"),
 }
 
@@ -65,14 +66,32 @@ def show_removal(plan: Plan, console: Console, *, delete_data: bool) -> None:
 def _change(change: Change, console: Console) -> None:
     sign, style = SIGNS[change.action]
     line = Text.assemble((f"{sign} ", style), (change.address, "bold"), " ", f"{change.action}")
+    if change.action in (Action.CREATE, Action.REPLACE) and (host := _host(change)):
+        line.append(f" on {host}")
     if change.action is Action.UPDATE and change.effect in EFFECTS:
         effect = STARTED if _only_starts(change) else EFFECTS[change.effect]
         line.append(f" ({effect})", style="dim")
     console.print(line)
     for reason in change.reasons:
         console.print(Text(f"    {reason}", style="dim"))
-    for difference in change.differences:
+    for difference in _telling(change):
         console.print(Text(f"    {_words(difference)}"))
+
+
+def _telling(change: Change) -> list[Difference]:
+    """Without the permissions of what is not there: that it is missing says it all."""
+    absent = {each.key for each in change.differences if each.before is None}
+
+    def implied(difference: Difference) -> bool:
+        kind, _, name = difference.key.partition(":")
+        return kind == "mode" and bool(absent & {f"file:{name}", f"directory:{name}"})
+
+    return [each for each in change.differences if not implied(each)]
+
+
+def _host(change: Change) -> str:
+    """Where it is made, on a platform of several hosts."""
+    return str(change.resource.place.get("host", "")) if change.resource else ""
 
 
 def _only_starts(change: Change) -> bool:
@@ -122,6 +141,7 @@ def _json(change: Change) -> dict[str, Any]:
     return {
         "address": change.address,
         "action": change.action.value,
+        "host": _host(change) or None,
         "effect": change.effect.value,
         "exclusive": change.exclusive,
         "reasons": list(change.reasons),

@@ -16,6 +16,8 @@ def show(done: Up, console: Console) -> None:
         console.print("Nothing was changed.")
         return
     console.print(Text(_headline(done), style="bold green"))
+    for place in done.put_aside:
+        console.print(Text(f"Data was put aside, and is deleted by nobody: {place}"))
     for role, uri in done.connections.items():
         console.print(Text.assemble((f"  {role:<8}", "dim"), uri))
     if done.connections:
@@ -46,4 +48,6 @@ def as_json(done: Up) -> dict[str, Any]:
         "first_write_seconds": done.first_write_seconds,
         "ready_seconds": done.ready_seconds,
         "connections": done.connections,
+        "put_aside": [str(place) for place in done.put_aside],
+        "left_out": done.left_out,
     }

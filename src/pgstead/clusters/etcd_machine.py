@@ -9,11 +9,13 @@ from functools import partial
 
 from pgstead.clients.etcd import EtcdError
 from pgstead.clusters import etcd_membership as membership
+from pgstead.clusters import places
 from pgstead.clusters.deciding import patiently, settled
 from pgstead.clusters.etcd_membership import Do, Next, View
 from pgstead.clusters.etcd_view import Previous, as_root, look, peer_url
 from pgstead.clusters.groups import EtcdCluster, Groups
 from pgstead.clusters.places import Place
+from pgstead.engine.lost import SERVED
 from pgstead.engine.resource import Data, Recorded, Resource, Step, Steps
 from pgstead.errors import PlatformError
 from pgstead.machine import Machine, path
@@ -26,8 +28,8 @@ ANNOUNCE_SECONDS = 30.0
 NOT_FOUND = "member not found"
 NOT_IN_SYNC = "in sync with leader"
 HINT = (
-    "start its other members first (`pgstead status`); if their data is lost, "
-    "`pgstead destroy` and `pgstead up` make a new cluster"
+    "start its other members first (`pgstead status`); where the data of all of them is lost, "
+    "`pgstead plan` says so, and how to begin anew"
 )
 
 
@@ -82,12 +84,9 @@ class EtcdMachines:
         return not any(address in self.recorded for address in known)
 
     def _established(self, member: EtcdMember) -> bool:
-        """Whether its cluster served before; an only member is made anew when that was allowed."""
-        cluster = self.clusters[member.cluster]
-        recorded = self.recorded.get(cluster.address)
-        if len(cluster.members) == 1:
-            return False
-        return recorded is not None and recorded.status in ("ready", "updating")
+        """Whether its cluster served before; one that begins anew is being made once more."""
+        recorded = self.recorded.get(self.clusters[member.cluster].address)
+        return recorded is not None and recorded.status in SERVED
 
     def _join(self, machine: Machine, member: EtcdMember, *, running: bool) -> Next:
         cluster = self.clusters[member.cluster]
@@ -107,11 +106,14 @@ class EtcdMachines:
         with suppress(PlatformError):
             reach = self.platform.reach(machine.name)
             return any(reach.run(["test", "-e", path(f"{f}/member")]).code == 0 for f in folders)
-        return False
+        return self.platform.keeps_data(machine.name)
 
     def _bindings(self, member: EtcdMember, following: Next) -> dict[str, str]:
         """What a joining member is told instead of its bootstrap's values."""
         cluster = self.clusters[member.cluster]
+        if following.do is Do.BOOTSTRAP:
+            anew = places.token(self.recorded.get(cluster.address))
+            return {"initial-cluster-token": f"{cluster.name}-{anew}"} if anew else {}
         others = EtcdCluster(
             cluster.name, {k: m for k, m in cluster.members.items() if m.name != member.name}
         )

@@ -112,7 +112,9 @@ def join(
     if running and seat is not None:
         return _promotion(view, seat)
     if not view.has_quorum and not (has_data and seat is not None):
-        return Next(Do.WAIT, _lost(view))
+        # Of a cluster that is being made, each member may be the one that others wait for.
+        fresh = not (established or has_data or running)
+        return Next(Do.BOOTSTRAP) if fresh else Next(Do.WAIT, _lost(view))
     if seat is None:
         return _unlisted(view, has_data=has_data)
     if seat.started and not has_data:

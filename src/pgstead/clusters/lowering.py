@@ -9,6 +9,7 @@ from pgstead.clusters import etcd, patroni, places, postgres, postgres_content
 from pgstead.clusters.groups import group
 from pgstead.engine.resource import Resource
 from pgstead.machine import Machine
+from pgstead.membership import EtcdMember
 from pgstead.platforms.base import Digest
 
 
@@ -28,21 +29,21 @@ def lower(machines: Iterable[Machine], digest: Digest) -> tuple[Resource, ...]:
 def order(machines: Iterable[Machine]) -> Mapping[str, tuple[str, ...]]:
     """What machine resources come after, besides what their machines say.
 
-    Patroni cannot start without its user in etcd; nothing else waits.
+    Patroni pauses for five seconds where etcd does not answer. It does not wait for its user
+    in etcd, which is made while Patroni starts: it takes no login where etcd asks for none, and
+    logs in as soon as etcd does.
     """
     groups = group(machines)
-    with_access = {name for name, cluster in groups.etcd.items() if cluster.access}
-    waits: dict[str, tuple[str, ...]] = {}
-    for scope in groups.patroni.values():
-        for name, member in scope.members.items():
-            cluster = member.etcd_cluster or ""
-            if cluster in with_access:
-                waits[f"machine.{name}"] = (f"etcd.{cluster}",)
-            elif cluster in groups.etcd:
-                waits[f"machine.{name}"] = tuple(
-                    f"machine.{etcd}" for etcd in groups.etcd[cluster].members
-                )
-    return waits
+    found = [
+        (name, groups.etcd.get(member.etcd_cluster or ""))
+        for scope in groups.patroni.values()
+        for name, member in scope.members.items()
+    ]
+    return {
+        f"machine.{name}": tuple(f"machine.{etcd}" for etcd in cluster.members)
+        for name, cluster in found
+        if cluster is not None
+    }
 
 
 def _alone(machines: Iterable[Machine]) -> frozenset[str]:
@@ -51,6 +52,12 @@ def _alone(machines: Iterable[Machine]) -> frozenset[str]:
     members = [tuple(cluster.members) for cluster in groups.etcd.values()]
     members += [tuple(scope.members) for scope in groups.patroni.values()]
     return frozenset(f"machine.{names[0]}" for names in members if len(names) == 1)
+
+
+ETCD_LOSS = (
+    "what etcd holds: Patroni's leader key, dynamic configuration and history "
+    "(PostgreSQL's own data is untouched)"
+)
 
 
 def annotate(resources: Iterable[Resource], machines: Iterable[Machine]) -> tuple[Resource, ...]:
@@ -63,11 +70,16 @@ def annotate(resources: Iterable[Resource], machines: Iterable[Machine]) -> tupl
             after=tuple(dict.fromkeys((*resource.after, *waits.get(resource.address, ())))),
             place={**resource.place, **places.of(by_address[resource.address])},
             only_copy=resource.only_copy or resource.address in alone,
+            loss=ETCD_LOSS if _is_etcd(by_address[resource.address]) else resource.loss,
         )
         if resource.address in by_address
         else resource
         for resource in resources
     )
+
+
+def _is_etcd(machine: Machine) -> bool:
+    return isinstance(machine.membership, EtcdMember)
 
 
 def passwords(machines: Iterable[Machine]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from pgstead.clusters.etcd_view import Previous
 from pgstead.clusters.groups import Groups, group
 from pgstead.clusters.health import of_groups
 from pgstead.clusters.rolling import Do, Next
+from pgstead.engine.plan import RUNNING
 from pgstead.engine.resource import Data, Observed, Recorded, Resource, Step, Steps
 from pgstead.machine import Machine, OnChange
 from pgstead.membership import EtcdMember, PatroniMember
@@ -64,7 +65,7 @@ class MachineProvider:
         """Bring changes into effect; what stops a service waits until its cluster can bear it."""
         steps = self.platform.update(resource, changed)
         if _disturbs(changed):
-            yield from self._disturbed(resource, steps)
+            yield from self._disturbed(resource, steps, adopted=_taken_over(changed))
             return
         machine = self._machine(resource.address)
         if machine is not None and isinstance(machine.membership, PatroniMember):
@@ -94,14 +95,14 @@ class MachineProvider:
     def _machine(self, address: str) -> Machine | None:
         return self.groups.machines.get(address.removeprefix(PREFIX))
 
-    def _disturbed(self, resource: Resource, steps: Steps) -> Steps:
+    def _disturbed(self, resource: Resource, steps: Steps, *, adopted: bool = False) -> Steps:
         machine = self._machine(resource.address)
         if machine is not None and isinstance(machine.membership, EtcdMember):
             yield from self._all_well(machine.name)
             yield from self.etcd.around(machine.membership, steps)
         elif machine is not None and isinstance(machine.membership, PatroniMember):
             yield from self._all_well(machine.name)
-            yield from self.patroni.around(machine.membership, steps)
+            yield from self.patroni.around(machine.membership, steps, keeps_leading=adopted)
         else:
             yield from steps
 
@@ -128,3 +129,11 @@ def _wait(decide: Callable[[], Next], what: str) -> None:
 
 def _disturbs(changed: Mapping[str, OnChange]) -> bool:
     return any(change.severity >= OnChange.RESTART.severity for change in changed.values())
+
+
+def _taken_over(changed: Mapping[str, OnChange]) -> bool:
+    """Whether services are merely taken over by their supervisor, which ends Patroni alone.
+
+    Those that do not run at all are started: none of them serves that could be disturbed.
+    """
+    return all(key.startswith(RUNNING) for key in changed)

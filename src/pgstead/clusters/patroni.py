@@ -23,7 +23,7 @@ from pgstead.engine.resource import (
     Unknown,
 )
 from pgstead.errors import ClientError, NotReady
-from pgstead.machine import Machine, OnChange
+from pgstead.machine import OnChange
 from pgstead.platforms.base import Platform
 from pgstead.waiting import wait
 
@@ -58,12 +58,11 @@ class PatroniProvider:
         self,
         scopes: Mapping[str, PatroniScope],
         platform: Platform,
-        machines: Mapping[str, Machine],
         *,
         recorded: Mapping[str, Recorded],
     ) -> None:
         self.scopes = {scope.address: scope for scope in scopes.values()}
-        self.platform, self.machines, self.recorded = platform, machines, recorded
+        self.platform, self.recorded = platform, recorded
 
     def observe(self, targets: Mapping[str, Resource | Recorded]) -> Mapping[str, Observed]:
         """The configuration in etcd, and who waits for a restart."""
@@ -93,7 +92,7 @@ class PatroniProvider:
             f"wait until Patroni cluster {scope.name} is complete",
             partial(patroni_steps.wait_ready, scope),
         )
-        yield Step("write all data to disk", partial(self._flush, scope))
+        yield from patroni_steps.flush(self.platform, scope.members, "write all data to disk")
         yield from self.converge(scope)
 
     def update(self, resource: Resource, changed: Mapping[str, OnChange]) -> Steps:
@@ -129,10 +128,6 @@ class PatroniProvider:
                 yield Step(_title(part), partial(apply_patch, scope, part))
                 yield from patroni_steps.roll(scope, joining)
         yield from patroni_steps.roll(scope, joining)
-
-    def _flush(self, scope: PatroniScope) -> None:
-        for name in scope.members:
-            patroni_steps.flush(self.platform, self.machines[name])
 
 
 def _config(scope: PatroniScope) -> dict[str, Any]:

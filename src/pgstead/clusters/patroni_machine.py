@@ -67,8 +67,8 @@ class PatroniMachines:
         if self._established(scope):
             title = f"wait until {member.name} serves in Patroni cluster {scope.name}"
             yield Step(title, partial(patroni_steps.wait_serving, scope, member.name))
-            flush = partial(patroni_steps.flush, self.platform, machine)
-            yield Step(f"write {member.name}'s data to disk", flush)
+            title = f"write {member.name}'s data to disk"
+            yield from patroni_steps.flush(self.platform, {machine.name: member}, title)
 
     def _established(self, scope: PatroniScope) -> bool:
         recorded = self.recorded.get(scope.address)
@@ -103,7 +103,7 @@ class PatroniMachines:
             reach = self.platform.reach(machine.name)
             argvs = [["test", "-e", path(f"{folder}/PG_VERSION")] for folder in folders]
             return any(reach.run(argv).code == 0 for argv in argvs)
-        return False
+        return self.platform.keeps_data(machine.name)
 
     def reloaded(self, machine: Machine, changed: Mapping[str, OnChange], steps: Steps) -> Steps:
         """Have a reload wait until it is in effect."""
@@ -115,12 +115,16 @@ class PatroniMachines:
             title = f"wait until {member.name} has read its files"
             yield Step(title, partial(_wait_loaded, member, before))
 
-    def around(self, member: PatroniMember, steps: Steps) -> Steps:
-        """Disturb a member only while all others serve, a leader after a switchover."""
+    def around(self, member: PatroniMember, steps: Steps, *, keeps_leading: bool = False) -> Steps:
+        """Disturb a member only while all others serve, a leader after a switchover.
+
+        One that `keeps_leading` needs none: PostgreSQL runs on without its Patroni, and
+        the next Patroni of the same name finds the lock its own.
+        """
         scope = self.groups.patroni[member.scope]
         view = patroni_view.look(scope)
         node = view.node(member.name) if view else None
-        yield from patroni_steps.make_way(scope, member.name)
+        yield from patroni_steps.make_way(scope, member.name, keeps_leading=keeps_leading)
         yield from steps
         if node is not None and node.serving:
             wait_step = partial(patroni_steps.wait_serving, scope, member.name)

@@ -12,7 +12,7 @@ from pgstead.clusters.deciding import patiently, settled
 from pgstead.clusters.groups import PatroniScope, api
 from pgstead.engine.resource import Step, Steps
 from pgstead.errors import ClientError, NotReady
-from pgstead.machine import Machine, path
+from pgstead.machine import path
 from pgstead.membership import PatroniMember
 from pgstead.platforms.base import Platform
 
@@ -140,11 +140,13 @@ def _step(scope: PatroniScope, following: rolling.Next) -> Step:
     )
 
 
-def make_way(scope: PatroniScope, name: str) -> Steps:
-    """Steps until that member may be stopped for a moment."""
-    yield from _until_go(
-        scope, f"stopping {name}", lambda: rolling.disturb(patroni_view.look(scope), name)
-    )
+def make_way(scope: PatroniScope, name: str, *, keeps_leading: bool = False) -> Steps:
+    """Steps until that member may be stopped for a moment; see `rolling.disturb`."""
+
+    def decide() -> rolling.Next:
+        return rolling.disturb(patroni_view.look(scope), name, keeps_leading=keeps_leading)
+
+    yield from _until_go(scope, f"stopping {name}", decide)
 
 
 def make_gone(scope: PatroniScope, leaving: PatroniMember) -> Steps:
@@ -182,10 +184,18 @@ def patch(scope: PatroniScope, change: Mapping[str, Any]) -> None:
         raise errors[0]
 
 
-def flush(platform: Platform, machine: Machine) -> None:
-    """Write a machine's data to its disks, all at once: it may have been made without."""
-    for directory in machine.software.directories:
-        if directory.data:
-            done = platform.reach(machine.name).run(["sync", "-f", path(directory.path)])
-            if done.code != 0:
-                raise NotReady(f"{machine.name}: `sync -f {directory.path}`: {done.stderr.strip()}")
+def flush(platform: Platform, members: Mapping[str, PatroniMember], title: str) -> Steps:
+    """Write to disk, all at once, the data folders that were filled without waiting for it.
+
+    `members` are by machine.
+    """
+    unsynced = {machine: m.sync_path for machine, m in members.items() if m.sync_path}
+    if unsynced:
+        yield Step(title, partial(_sync, platform, unsynced))
+
+
+def _sync(platform: Platform, folders: Mapping[str, str]) -> None:
+    for machine, folder in folders.items():
+        done = platform.reach(machine).run(["sync", "-f", path(folder)])
+        if done.code != 0:
+            raise NotReady(f"{machine}: `sync -f {folder}`: {done.stderr.strip()}")

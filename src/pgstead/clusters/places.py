@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from pgstead.engine.resource import Recorded
 from pgstead.machine import Machine
 from pgstead.membership import EtcdMember, PatroniMember
 
 KEY = "membership"
+TOKEN = "token"  # noqa: S105 - a word that etcd hashes, no secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,20 @@ def of(machine: Machine) -> dict[str, Any]:
         return {}
     kept = {name: getattr(place, name) for name in Place.__dataclass_fields__}
     return {"cluster": f"{place.kind}.{place.group}", KEY: kept}
+
+
+def with_token(cluster: Recorded) -> Recorded:
+    """An etcd cluster that begins anew, with a token (hexadecimal) that it never had.
+
+    etcd makes the cluster's id of its members' URLs and its token. With the same id Patroni
+    would take the new cluster, whose raft term begins at 1, for a member that is behind.
+    """
+    return replace(cluster, place={**cluster.place, TOKEN: secrets.token_hex(4)})
+
+
+def token(cluster: Recorded | None) -> str:
+    """What `with_token` gave; empty for a cluster that is made for the first time."""
+    return str(cluster.place.get(TOKEN, "")) if cluster else ""
 
 
 def read(place: Mapping[str, Any]) -> Place | None:

@@ -130,8 +130,11 @@ def _why(node: Node) -> str:
     return "lowered on the primary first" if node.leader else ""
 
 
-def disturb(view: View | None, name: str) -> Next:
-    """Whether that member's services may be stopped for a moment; `GO` if so."""
+def disturb(view: View | None, name: str, *, keeps_leading: bool = False) -> Next:
+    """Whether that member's services may be stopped for a moment; `GO` if so.
+
+    A leader `keeps_leading` if its Patroni alone is started anew, within the ttl.
+    """
     node = view.node(name) if view else None
     if view is None or node is None or not node.serving:
         return Next(Do.GO, "it does not serve: nothing is disturbed")
@@ -142,7 +145,7 @@ def disturb(view: View | None, name: str) -> Next:
     trouble = view.trouble(but=name)
     if trouble:
         return Next(Do.WAIT, trouble)
-    if node.leader:
+    if node.leader and not keeps_leading:
         return _leader(view, node, view.expected, alone=Do.GO)
     return Next(Do.GO)
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
 from itertools import pairwise
 from typing import Protocol
 
+from pgstead.engine import lost
 from pgstead.engine.aside import Aside
 from pgstead.engine.plan import Action, Change, Phase, Plan
 from pgstead.engine.resource import (
@@ -109,12 +110,20 @@ def refresh(plan: Plan, record: Callable[[Recorded], None]) -> None:
 
 def refusal(plan: Plan) -> Refused:
     """The error that says what a plan refuses to do, and why."""
-    lines = [f"{change.address} {'; '.join(change.reasons)}" for change in plan.refused]
-    names = " ".join(f"--recreate {change.address}" for change in plan.refused)
+    alike: dict[str, list[str]] = {}
+    for change in plan.refused:
+        alike.setdefault("; ".join(change.reasons), []).append(change.address)
+    lines = [f"{', '.join(them)}{_joint(them)}{reason}" for reason, them in alike.items()]
+    names = " ".join(f"--recreate {address}" for address in lost.names(plan.refused))
     return Refused(
         "nothing was changed, since data would be lost:\n  " + "\n  ".join(lines),
         hint=f"restore it from a backup, or accept the loss by name: {names}",
     )
+
+
+def _joint(addresses: Collection[str]) -> str:
+    """What stands between what a sentence is about and the sentence."""
+    return " " if len(addresses) == 1 else ": "
 
 
 def _stop(run: Run) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 
+from pgstead.engine import lost as losing
 from pgstead.engine.plan import RUNNING, Action, Change, Difference, Phase, Plan
 from pgstead.engine.resource import (
     Attribute,
@@ -30,30 +31,39 @@ def make_plan(
     """Compare the three views of every resource.
 
     `recreate` names resources (addresses) that may be made anew although their data,
-    which exists nowhere else, is gone. Raises `SpecError` if resources wait for each
-    other in a circle.
+    which exists nowhere else, is gone; a cluster stands for its members. Raises `SpecError`
+    if resources wait for each other in a circle.
     """
     wanted = {resource.address: resource for resource in desired}
-    order = _order(wanted, recorded)
-    changes = (
+    lost = losing.clusters(desired, recorded, observed)
+    accepted = losing.accepted(lost, recorded, recreate)
+    renewed = losing.renewed(accepted, recorded)
+    recorded = {**recorded, **renewed}
+    changes = tuple(
         _judge(
             address,
             wanted.get(address),
             recorded.get(address),
-            observed.get(address),
+            None if address in renewed else observed.get(address),
+            lost=lost - accepted,
             recreate=recreate,
             settled=_settled(wanted.get(address), recorded),
         )
-        for address in order
+        for address in _order(wanted, recorded)
     )
-    return Plan(tuple(sorted(_held(tuple(changes)), key=lambda change: change.phase)))
+    held = _held(changes, renewed)
+    return Plan(tuple(sorted(held, key=lambda change: change.phase)), tuple(renewed.values()))
 
 
-def _held(changes: Collection[Change]) -> Iterator[Change]:
+def _held(changes: Collection[Change], renewed: Collection[str]) -> Iterator[Change]:
     """What logs in to an etcd whose users change in this plan does not start before that."""
     access = {change.address for change in changes if change.phase is Phase.ACCESS}
+    access.update(renewed)
+    of_access = (change.resource for change in changes if change.address in access)
+    there = access.union(*(resource.after for resource in of_access if resource))
     for change in changes:
-        waits = change.resource is not None and access.intersection(change.resource.after)
+        needs = change.resource.after if change.resource and change.address not in access else ()
+        waits = there.intersection(needs)
         yield replace(change, held=True) if waits else change
 
 
@@ -78,8 +88,8 @@ def _sorted(after: Mapping[str, Collection[str]]) -> list[str]:
 
 def _settled(resource: Resource | None, recorded: Mapping[str, Recorded]) -> bool:
     """Whether the cluster this resource is a member of serves already."""
-    cluster = recorded.get(resource.place.get("cluster", "")) if resource else None
-    return cluster is not None and cluster.status in ("ready", "updating")
+    cluster = recorded.get(losing.cluster_of(resource)) if resource else None
+    return cluster is not None and cluster.status in losing.SERVED
 
 
 def _judge(
@@ -88,15 +98,18 @@ def _judge(
     recorded: Recorded | None,
     observed: Observed,
     *,
+    lost: Collection[str],
     recreate: Collection[str],
     settled: bool,
 ) -> Change:
     if isinstance(observed, Unknown):
-        return Change(address, Action.UNKNOWN, (observed.reason,), (), resource, recorded)
+        action = Action.LEAVE if observed.down else Action.UNKNOWN
+        return Change(address, action, (observed.reason,), (), resource, recorded)
     if resource is None:
         return _going(address, recorded, observed)
     if observed is None:
-        return _absent(resource, recorded, settled=settled, allowed=address in recreate)
+        precious = _precious(resource, lost=lost, recreate=recreate)
+        return _absent(resource, recorded, settled=settled, precious=precious)
     if recorded is None or recorded.status in ("creating", "deleting"):
         return _half_made(resource, recorded, settled=settled)
     if recorded.status == "replacing":
@@ -129,15 +142,22 @@ def _going(address: str, recorded: Recorded | None, observed: Observed) -> Chang
     return Change(address, Action.DELETE, (reason,), (), None, recorded, exclusive=True)
 
 
+def _precious(resource: Resource, *, lost: Collection[str], recreate: Collection[str]) -> str:
+    """What would be lost for good if it were made anew, in words; empty if nothing would."""
+    if resource.loss:
+        return f" of {resource.loss}" if losing.cluster_of(resource) in lost else ""
+    return " of its data" if resource.only_copy and resource.address not in recreate else ""
+
+
 def _absent(
-    resource: Resource, recorded: Recorded | None, *, settled: bool, allowed: bool
+    resource: Resource, recorded: Recorded | None, *, settled: bool, precious: str
 ) -> Change:
     if recorded is None:
         reasons: tuple[str, ...] = ()
     elif recorded.status in ("creating", "replacing"):
-        reasons = ("was interrupted before it was there: made now",)
-    elif resource.only_copy and not allowed:
-        reason = "was made and is gone, and with it the only copy of its data"
+        reasons = ("is not there, or half of it only: made now",)
+    elif precious:
+        reason = f"was made and is gone, and with it the only copy{precious}"
         return Change(resource.address, Action.REFUSE, (reason,), (), resource, recorded)
     else:
         reasons = ("was made and is gone: made anew",)

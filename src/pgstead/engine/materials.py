@@ -30,8 +30,6 @@ from pgstead.errors import StateError
 PASSWORD_BYTES = 24
 """24 random bytes are 32 characters of URL-safe base64."""
 
-MAC_PREFIX = "52:54:00:"
-"""Locally administered, and by custom QEMU's."""
 
 _DIGEST_KEY = "digest-key"
 _SECRET_FIELDS = ("password", "key")
@@ -92,12 +90,6 @@ class StoredMaterials:
             found = self._addresses.get(machine, wanted)
             self._keep(f"address/{machine}", {"address": found})
             return found
-
-    def mac(self, machine: str, index: int) -> str:
-        """The interface's MAC address, made at the first ask: unlike any other of the stack."""
-        with self._guard:
-            row = self._get(f"mac/{machine}/{index}", self._new_mac)
-            return str(row["mac"])
 
     def password(self, name: str) -> str:
         """The password of the stack file, or one that was made at the first ask."""
@@ -270,13 +262,6 @@ class StoredMaterials:
 
     def _new_password(self) -> Row:
         return {"password": _to_text(self._random(PASSWORD_BYTES))}
-
-    def _new_mac(self) -> Row:
-        used = {row["mac"] for row in self._rows.values() if "mac" in row}
-        number = int.from_bytes(self._random(3))
-        while (mac := MAC_PREFIX + number.to_bytes(3).hex(":")) in used:
-            number = (number + 1) % (1 << 24)
-        return {"mac": mac}
 
     def _new_authority(self, name: str) -> Row:
         made = make_authority(name, "pgstead", now=self._now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 
 from pgstead.engine.resource import (
@@ -31,6 +31,7 @@ class Action(StrEnum):
     DELETE = "delete"
     FORGET = "forget"
     UNKNOWN = "unknown"
+    LEAVE = "leave"
     REFUSE = "refuse"
 
 
@@ -128,14 +129,19 @@ def _access(differences: Collection[Difference]) -> Phase:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Every resource's change, in the order in which they are done."""
+    """Every resource's change, in the order in which they are done.
+
+    `renewed` are clusters whose members all lost their data, and which begin anew: what the
+    state is to say of them before the first step, so that a rerun goes on with it.
+    """
 
     changes: tuple[Change, ...]
+    renewed: tuple[Recorded, ...] = ()
 
     @property
     def pending(self) -> tuple[Change, ...]:
         """The changes that do something."""
-        idle = (Action.NONE, Action.UNKNOWN, Action.REFUSE)
+        idle = (Action.NONE, Action.UNKNOWN, Action.LEAVE, Action.REFUSE)
         return tuple(change for change in self.changes if change.action not in idle)
 
     @property
@@ -147,6 +153,11 @@ class Plan:
     def unknown(self) -> tuple[Change, ...]:
         """What could not be seen."""
         return self._of(Action.UNKNOWN)
+
+    @property
+    def left_out(self) -> tuple[Change, ...]:
+        """What is left for later, since some of the ground is down."""
+        return self._of(Action.LEAVE)
 
     def _of(self, action: Action) -> tuple[Change, ...]:
         return tuple(change for change in self.changes if change.action is action)
@@ -160,6 +171,7 @@ class Plan:
             return f"Nothing to do: all {same} resources are as the stack file says."
         words = [f"{counts[action]} to {action}" for action in Action if counts[action]]
         text = ", ".join(words).replace("to unknown", "cannot be seen")
+        text = text.replace("to leave", "left out")
         return f"Plan: {text}; {same} stay as they are."
 
     def with_last(self, last: Collection[str]) -> Plan:
@@ -169,7 +181,8 @@ class Plan:
             known = change.resource or change.recorded
             if change.address in last or (known and late.intersection(known.after)):
                 late.add(change.address)
-        return Plan(tuple(sorted(self.changes, key=lambda c: (c.phase, c.address in late))))
+        ordered = sorted(self.changes, key=lambda c: (c.phase, c.address in late))
+        return replace(self, changes=tuple(ordered))
 
     def phases(self) -> Iterator[tuple[Phase, tuple[Change, ...]]]:
         """The pending changes by phase, empty ones left out."""

@@ -33,7 +33,9 @@ class Resource:
 
     `address` is unique and stable: `<kind>.<name>`. `place` is kept in the state so that
     the resource can be found and removed when nothing else is known of it any more.
-    `only_copy` marks data that exists nowhere else. `body` is for the provider alone.
+    `only_copy` marks data that exists nowhere else. `loss` says, in words, what is lost with
+    the data of all members of its cluster (`place["cluster"]`); empty where nobody asks
+    before they are made anew. `body` is for the provider alone.
     """
 
     address: str
@@ -43,6 +45,7 @@ class Resource:
     place: Mapping[str, Any] = field(default_factory=dict)
     holds_data: bool = False
     only_copy: bool = False
+    loss: str = ""
     body: Any = field(default=None, compare=False, repr=False)
 
     @property
@@ -86,9 +89,14 @@ class Present:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """What could not be seen, and why; never taken for unchanged."""
+    """What could not be seen, and why; never taken for unchanged.
+
+    `down` tells that the ground it stands on is: nothing can be done about it, and waiting
+    does not help, but the rest goes on.
+    """
 
     reason: str
+    down: bool = False
 
 
 Observed = Present | Unknown | None

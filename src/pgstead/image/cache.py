@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pgstead import caches
 from pgstead.image.build import Built, Say, build, packages_of
 from pgstead.image.lock import read_lock
 from pgstead.image.recipe import Recipe, recipe
@@ -20,8 +20,7 @@ DIGITS = 16
 
 def cache_folder() -> Path:
     """Where images are kept that can be built again."""
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "pgstead" / "images"
+    return caches.cache_folder() / "images"
 
 
 def cached(wanted: Recipe, *, say: Say, rootfs: bool = False, folder: Path | None = None) -> Built:

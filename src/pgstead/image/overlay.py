@@ -54,7 +54,9 @@ def after() -> list[Entry]:
         Entry("etc/modprobe.d/pgstead.conf", _blacklist()),
         *(Entry(f"etc/systemd/system/{unit}", link="/dev/null") for unit in MASKED),
         Entry("etc/systemd/system/systemd-networkd-wait-online.service.d/pgstead.conf", _ONLINE),
-        Entry("etc/ssh/sshd_config.d/50-pgstead.conf", _SSHD),
+        # By the name of the file that cloud-init writes: it finds what it wants and does not
+        # restart sshd in the middle of the first boot.
+        Entry("etc/ssh/sshd_config.d/50-cloud-init.conf", _SSHD),
         Entry("etc/containers/containers.conf", '[network]\nnetwork_backend = "netavark"\n'),
         # An image's name without a registry means what it means to Docker.
         Entry("etc/containers/registries.conf.d/50-pgstead.conf", _REGISTRIES),
@@ -88,6 +90,7 @@ _INITRD_MODULES = (
     "virtio_net",
     "virtio_rng",
     "sd_mod",
+    "sr_mod",  # cloud-init looks for its disk before udev has loaded anything
     "ahci",
     "ext4",
 )

@@ -15,10 +15,13 @@ class Facts:
     """What the stack names and already exists, as its platform found it.
 
     `versions` are those of the servers that will run, e.g. `{"postgresql": "15.18"}`.
+    `has_watchdog` is whether a machine may have one that resets it, and nothing else.
     """
 
     platform: str
     versions: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    has_watchdog: bool = True
 
     @property
     def shares_kernel(self) -> bool:
@@ -34,9 +37,6 @@ class Materials(Protocol):
 
     def reserve(self, machines: Iterable[str]) -> None:
         """Find addresses for all of those machines that have none, in one go."""
-
-    def mac(self, machine: str, index: int) -> str:
-        """The MAC address of the machine's interface of that number, from 0 on."""
 
     def password(self, name: str) -> str:
         """The password of that name."""

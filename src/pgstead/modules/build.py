@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 
 from pgstead.certificates import Authority
@@ -24,12 +25,14 @@ from pgstead.modules.checks import (
     unnamed_balancers,
 )
 from pgstead.modules.outputs import OutputValue
+from pgstead.modules.parts.guest import Guest
 from pgstead.modules.parts.interfaces import wanted_address
 from pgstead.modules.parts.model import reveal
 from pgstead.modules.patroni_server.variables import PatroniServer
 from pgstead.modules.registry import KINDS, MODELS
 from pgstead.modules.resolving import Resolver
-from pgstead.spec import ModuleSource, Stack, parse
+from pgstead.spec import ModuleSource, Stack, Tree, parse
+from pgstead.spec.collecting import Collected
 from pgstead.spec.nearest import suggestion
 
 __all__ = ["KINDS", "MODELS", "Blueprint", "OutputValue", "build"]
@@ -53,7 +56,8 @@ def build(stack: Stack, context: Context) -> Blueprint:
     resolver = Resolver(stack, context)
     modules = tuple(stack.modules.values())
     _reserve(stack, modules, resolver, context)
-    built = _joined([_built(stack, module, resolver, context) for module in modules])
+    parsed = _parsed(stack, modules, resolver)
+    built = _joined([_built(stack, module, resolver, parsed, context) for module in modules])
     check_cards(stack, built)
     check_agreement(stack, built)
     check_single_bootstrap(built)
@@ -89,9 +93,29 @@ def _reserve(
     )
 
 
-def _built(stack: Stack, module: ModuleSource, resolver: Resolver, context: Context) -> Built:
-    kind = resolver.kind(module)
-    variables = parse(kind.model, resolver.variables(module), stack.source, module.path)
+def _parsed(
+    stack: Stack, modules: Sequence[ModuleSource], resolver: Resolver
+) -> Mapping[str, Guest]:
+    """The variables of each module, by key; what is wrong in any of them is told at once."""
+    trees = [(module, resolver.variables(module)) for module in modules]
+    found = Collected(stack.source)
+
+    def variables(module: ModuleSource, tree: Tree) -> Guest:
+        return parse(resolver.kind(module).model, tree, stack.source, module.path)
+
+    each = {one.key: found.attempt(partial(variables, one, tree)) for one, tree in trees}
+    found.tell()
+    return {key: one for key, one in each.items() if one is not None}
+
+
+def _built(
+    stack: Stack,
+    module: ModuleSource,
+    resolver: Resolver,
+    parsed: Mapping[str, Guest],
+    context: Context,
+) -> Built:
+    kind, variables = resolver.kind(module), parsed[module.key]
     if isinstance(variables.ca, str) and variables.ca not in stack.certificate_authorities:
         known = suggestion(variables.ca, stack.certificate_authorities)
         words = f"there is no certificate authority {variables.ca!r}{known}"

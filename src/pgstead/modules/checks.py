@@ -55,7 +55,7 @@ def check_cards(stack: Stack, built: Sequence[Built]) -> None:
             network = card.network_id, card.network_name, card.macvtap
             for what, key in (("MAC", (card.mac,)), ("address", (card.address, *network))):
                 other = owners.setdefault((what, *key), one.machine.name)
-                if other != one.machine.name:
+                if key[0] is not None and other != one.machine.name:
                     raise stack.source.error(
                         one.module.path,
                         f"machine {other!r} has the {what} {key[0]} already",

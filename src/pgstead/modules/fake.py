@@ -20,7 +20,6 @@ class FakeMaterials:
     def __init__(self, first: str = "10.0.0.1") -> None:
         self._first = IPv4Address(first)
         self._addresses: dict[str, str] = {}
-        self._macs: dict[tuple[str, int], int] = {}
         self._given: dict[str, Authority] = {}
         self.asked: dict[str, CertificateRequest] = {}
         self.reserved: list[str] = []
@@ -36,11 +35,6 @@ class FakeMaterials:
         for machine in machines:
             self.reserved.append(machine)
             self.address(machine)
-
-    def mac(self, machine: str, index: int) -> str:
-        """Numbers in the order of asking."""
-        number = self._macs.setdefault((machine, index), len(self._macs) + 1)
-        return f"52:54:00:00:{number >> 8:02x}:{number & 0xFF:02x}"
 
     def password(self, name: str) -> str:
         """A text with the name in it."""

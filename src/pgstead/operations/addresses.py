@@ -41,5 +41,5 @@ def _refusal(taken: Mapping[str, str]) -> Refused:
     lines = [f"{name}: {words}" for name, words in taken.items()]
     return Refused(
         "machines cannot run, since others took their addresses:\n  " + "\n  ".join(lines),
-        hint="end those processes, or have them listen elsewhere; then run the command again",
+        hint="end what has them, or give it others; then run the command again",
     )

@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from pgstead.clusters.postgres import KIND as POSTGRES
+from pgstead.clusters.postgres_content import password_key
 from pgstead.connection import Connection, Endpoint, Target
 from pgstead.errors import MissingSoftware, NotReady, SpecError
 from pgstead.machine import Machine
@@ -33,8 +35,9 @@ def connections(session: Session, *, admin: bool = False) -> dict[Target, Connec
     Writes the authority's certificate and the password file (0600) into the stack's own
     folder. Raises `SpecError` if the stack has no PostgreSQL, or more than one.
     """
-    access, ca, endpoints = _postgres(session.machines)
+    address, access, ca, endpoints = _postgres(session.machines)
     role, database = _identity(access, admin=admin)
+    password = _applied(session, address, role)
     folder = session.client_folder
     made = {
         target: Connection(
@@ -43,7 +46,7 @@ def connections(session: Session, *, admin: bool = False) -> dict[Target, Connec
             database,
             folder / "ca.crt",
             folder / f"{role.name}.pgpass",
-            role.password,
+            password,
         )
         for target, endpoint in endpoints.items()
     }
@@ -65,7 +68,8 @@ def reachable(session: Session) -> dict[Target, Connection]:
 
 def _postgres(
     machines: Iterable[Machine],
-) -> tuple[PostgresAccess, str, dict[Target, Endpoint]]:
+) -> tuple[str, PostgresAccess, str, dict[Target, Endpoint]]:
+    """The address of its resource, its roles, its authority, and where it is reached."""
     members = [m.membership for m in machines]
     patroni = [m for m in members if isinstance(m, PatroniMember)]
     single = [m for m in members if isinstance(m, StandaloneServer)]
@@ -76,12 +80,14 @@ def _postgres(
             f"one PostgreSQL is needed to connect to, and the stack has {what}",
             hint="put each into a stack file of its own",
         )
+    address = f"{POSTGRES}.{found[0]}"
     if single:
         server = single[0]
         here = Endpoint([(server.address, server.port)])
-        return server.access, server.ca, {Target.PRIMARY: here}
+        return address, server.access, server.ca, {Target.PRIMARY: here}
     balancers = [m for m in members if isinstance(m, LoadBalancer)]
-    return patroni[0].access, patroni[0].operator.ca, _endpoints(patroni, balancers)
+    first = patroni[0]
+    return address, first.access, first.operator.ca, _endpoints(patroni, balancers)
 
 
 def _endpoints(
@@ -108,6 +114,20 @@ def _identity(access: PostgresAccess, *, admin: bool) -> tuple[Role, str]:
                 if role.name == database.owner:
                     return role, database.name
     return access.superuser, "postgres"
+
+
+def _applied(session: Session, address: str, role: Role) -> str:
+    """The role's password that the server has: the stack file may have another one by now.
+
+    After an interruption that is not known, and it is the stack file's.
+    """
+    key = password_key(role.name)
+    recorded = session.state.recorded().get(address)
+    applied = recorded.values.get(key) if recorded else None
+    for password in session.materials.server_passwords(f"{address}/{key}"):
+        if session.materials.digest(password) == applied:
+            return password
+    return role.password
 
 
 def _write(file: Path, text: str) -> None:

@@ -52,8 +52,8 @@ def _remove(
             still_held=session.check_held,
         )
         apply(made, run)
-    if made.unknown:
-        raise unseen(made.unknown)
+    if left := (*made.unknown, *made.left_out):
+        raise unseen(left)
     return tuple(change.address for change in made.pending)
 
 

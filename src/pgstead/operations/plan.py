@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from pgstead.engine.compare import make_plan
+from pgstead.engine.leaving import leave_out
 from pgstead.engine.plan import MACHINE, Action, Change, Phase, Plan
 from pgstead.errors import Refused, SpecError
 from pgstead.machine import OnChange
-from pgstead.operations.platforms import leaders
+from pgstead.operations.platforms import check_renewed, leaders
 from pgstead.operations.session import Session
 
 FORMAT = "pgstead-plan-1"
@@ -30,10 +31,12 @@ class SavedPlan:
 
 def make(session: Session, *, recreate: Collection[str] = ()) -> Plan:
     """Compare what should be with what was made and what is there; changes nothing."""
-    made = make_plan(
-        session.desired, session.state.recorded(), session.observe(), recreate=recreate
+    made = leave_out(
+        make_plan(session.desired, session.state.recorded(), session.observe(), recreate=recreate)
     )
     _check_together(made)
+    if made.renewed:
+        check_renewed(session, made, recreate)
     return made.with_last(leaders(session)) if _moves_leaders(made) else made
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pgstead import spec
+    from pgstead.engine.plan import Plan
     from pgstead.engine.resource import Data, Observed, Provider, Recorded, Resource, Steps
     from pgstead.machine import OnChange
     from pgstead.operations.session import Session
@@ -81,7 +82,7 @@ def providers(session: Session) -> Mapping[str, Provider]:
             platform, machines, digest, recorded=recorded, previous=previous
         ),
         "etcd": EtcdProvider(groups.etcd, digest, recorded=recorded, previous=previous),
-        "patroni": PatroniProvider(groups.patroni, platform, groups.machines, recorded=recorded),
+        "patroni": PatroniProvider(groups.patroni, platform, recorded=recorded),
         "postgres": PostgresProvider(
             groups, platform, digest, recorded=recorded, previous=previous
         ),
@@ -93,6 +94,15 @@ def leaders(session: Session) -> frozenset[str]:
     from pgstead.clusters import health  # noqa: PLC0415 - start-up time
 
     return health.leaders(session.machines) if _fake(session.platform) is None else frozenset()
+
+
+def check_renewed(session: Session, plan: Plan, recreate: Collection[str]) -> None:
+    """Raise `Refused` if what depends on a cluster that begins anew could lose rows."""
+    from pgstead.clusters import renewing  # noqa: PLC0415 - seldom
+    from pgstead.clusters.groups import group  # noqa: PLC0415
+
+    if _fake(session.platform) is None:
+        renewing.check(group(session.machines), plan, recreate)
 
 
 def removers(session: Session) -> Mapping[str, Provider]:

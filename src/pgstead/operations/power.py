@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pgstead.membership import EtcdMember, LoadBalancer, PatroniMember, StandaloneServer
 from pgstead.operations.session import Session, open_session
 from pgstead.operations.status import await_serving
+from pgstead.operations.stopping import Tell, nobody, stoppable
 
 Accept = Callable[[tuple[str, ...]], bool]
 
@@ -16,34 +17,54 @@ ORDER = (EtcdMember, PatroniMember | StandaloneServer, LoadBalancer)
 """Who is started first; stopping runs the other way round."""
 
 
-def stop(file: Path, machine: str | None, *, accept: Accept) -> tuple[str, ...]:
+AGAIN = "run the same command again to go on; `pgstead status` shows what runs"
+
+
+def stop(
+    file: Path, machine: str | None, *, accept: Accept, tell: Tell = nobody
+) -> tuple[str, ...]:
     """Stop one machine, or all of them: what takes connections first, etcd last.
 
-    Gives the names of the machines that were stopped.
+    Gives the names of the machines that were stopped. Raises `Interrupted` on Ctrl-C, which
+    `tell` says at once.
     """
     with open_session(file, command="stop") as session:
         session.must_exist()
         names = _named(session, machine)
         if not accept(names):
             return ()
-        for layer in reversed(_layers(session, names)):
-            _each(session.platform.stop, layer)
+        layers = reversed(_layers(session, names))
+        stoppable(
+            lambda: _in_order(session.platform.stop, layers),
+            message=f"interrupted: of {', '.join(names)}, some may run and some not",
+            hint=AGAIN,
+            tell=tell,
+        )
         return names
 
 
-def start(file: Path, machine: str | None) -> tuple[str, ...]:
+def start(file: Path, machine: str | None, *, tell: Tell = nobody) -> tuple[str, ...]:
     """Start one machine, or all of them: etcd first. Gives their names.
 
     Returns once they serve as the stack's members do; in a stack of which a part stays
-    stopped, as soon as they run. Raises `NotReady` if they do not come to serve.
+    stopped, as soon as they run. Raises `NotReady` if they do not come to serve, and
+    `Interrupted` on Ctrl-C, which `tell` says at once.
     """
     with open_session(file, command="start") as session:
         session.must_exist()
         names = _named(session, machine)
-        for layer in _layers(session, names):
-            _each(session.platform.start, layer)
-        await_serving(session, names)
+        stoppable(
+            lambda: _started(session, names),
+            message=f"interrupted: of {', '.join(names)}, some may run and some not",
+            hint=AGAIN,
+            tell=tell,
+        )
         return names
+
+
+def _started(session: Session, names: tuple[str, ...]) -> None:
+    _in_order(session.platform.start, _layers(session, names))
+    await_serving(session, names)
 
 
 def _named(session: Session, machine: str | None) -> tuple[str, ...]:
@@ -59,6 +80,7 @@ def _layers(session: Session, names: tuple[str, ...]) -> list[list[str]]:
     return [layer for layer in layers if layer]
 
 
-def _each(act: Callable[[str], None], names: list[str]) -> None:
-    with ThreadPoolExecutor(len(names)) as pool:
-        list(pool.map(act, names))
+def _in_order(act: Callable[[str], None], layers: Iterable[list[str]]) -> None:
+    for names in layers:
+        with ThreadPoolExecutor(len(names)) as pool:
+            list(pool.map(act, names))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from pgstead.engine.plan import Change
@@ -55,6 +55,15 @@ def run_recorded(
         raise
     session.state.end_apply(number, "done", f"{len(changed)} resources changed")
     return changed
+
+
+def left_out(left: Mapping[str, str]) -> NotReady:
+    """The error for an `up` that did what it could: what was left out, by address, and why."""
+    lines = [f"{address}: {why}" for address, why in left.items()]
+    return NotReady(
+        "the rest was done, but left out:\n  " + "\n  ".join(lines),
+        hint="bring the hosts back, and run the same command again",
+    )
 
 
 def unseen(left: Collection[Change]) -> NotReady:

@@ -43,7 +43,11 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Up:
-    """What an `up` did. Seconds count from its start; None where nothing was waited for."""
+    """What an `up` did. Seconds count from its start; None where nothing was waited for.
+
+    `put_aside` is where data is now of members that left; `left_out` says of each address what
+    was not done about it, and why.
+    """
 
     name: str
     file: Path
@@ -53,6 +57,8 @@ class Up:
     first_write_seconds: float | None = None
     ready_seconds: float | None = None
     connections: dict[str, str] = field(default_factory=dict)
+    put_aside: tuple[Path, ...] = ()
+    left_out: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -243,6 +243,8 @@ def _problems(
     if all(member.state == STOPPED for member in members):
         yield f"the stack is stopped: `pgstead start {session.file}` starts it"
         return
+    if trouble := session.platform.trouble():
+        yield f"{trouble}; `pgstead up {session.file}` puts that right"
     for member in members:
         if not member.healthy:
             yield f"{member.machine}: {member.state}"

@@ -13,6 +13,7 @@ from pgstead.errors import NotReady, SpecError
 from pgstead.membership import PatroniMember
 from pgstead.operations.results import SwitchedOver
 from pgstead.operations.session import Session, open_session
+from pgstead.operations.stopping import Tell, nobody, stoppable
 from pgstead.waiting import wait
 
 DEADLINE = 60.0
@@ -20,11 +21,12 @@ DEADLINE = 60.0
 
 
 def switchover(
-    file: Path, to: str | None, *, accept: Callable[[str, str], bool]
+    file: Path, to: str | None, *, accept: Callable[[str, str], bool], tell: Tell = nobody
 ) -> SwitchedOver | None:
     """Switch to `to`, or to the standby that is best to lead; None if the user declined.
 
-    Raises `SpecError` for a member that cannot lead, `NotReady` if no leader is there.
+    Raises `SpecError` for a member that cannot lead, `NotReady` if no leader is there, and
+    `Interrupted` on Ctrl-C, which `tell` says at once.
     """
     with open_session(file, command="switchover") as session:
         session.must_exist()
@@ -37,7 +39,12 @@ def switchover(
         _check(view, candidate)
         if not accept(leader.name, candidate):
             return None
-        return _switch(members, leader.name, candidate)
+        return stoppable(
+            lambda: _switch(members, leader.name, candidate),
+            message=f"interrupted: Patroni may still hand over from {leader.name} to {candidate}",
+            hint=f"`pgstead status {file}` shows who leads",
+            tell=tell,
+        )
 
 
 def patroni_members(session: Session) -> tuple[PatroniMember, ...]:

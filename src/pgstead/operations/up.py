@@ -8,8 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from pgstead.clusters import lowering
+from pgstead.clusters.places import with_token
 from pgstead.engine.apply import Run, apply, refresh, refusal
-from pgstead.engine.plan import Action, Phase, Plan
+from pgstead.engine.plan import ETCD, MACHINE, Action, Phase, Plan
 from pgstead.errors import NotReady
 from pgstead.operations import plan as planning
 from pgstead.operations.asking import Asking
@@ -54,7 +55,10 @@ def _carried_out(session: Session, made: Plan, asking: Asking, began: float) -> 
         refresh(made, session.state.record)
         _settled(session)
         return _result(session, made, ())
+    before = session.platform.kept()
     session.materials.mark_tried(lowering.passwords(session.machines))
+    for cluster in made.renewed:
+        session.state.record(with_token(cluster))
     first = _first_write(session, made, began)
     try:
         changed = run_recorded(
@@ -62,18 +66,32 @@ def _carried_out(session: Session, made: Plan, asking: Asking, began: float) -> 
         )
         _settled(session)
         if _repairs(made) and session.platform.kind != "memory":
-            await_serving(session, [machine.name for machine in session.machines])
+            await_serving(session, _in_sight(session, made))
         ready = time.monotonic() - began
         written = first.wait() if first else None
     finally:
         if first:
             first.stop()
-    return _result(session, made, changed, first_write=written, ready=ready)
+    aside = tuple(place for place in session.platform.kept() if place not in before)
+    return _result(session, made, changed, first_write=written, ready=ready, put_aside=aside)
+
+
+def _in_sight(session: Session, made: Plan) -> list[str]:
+    """The names of the machines but for those that are left out."""
+    away = {change.address for change in made.left_out}
+    return [one.name for one in session.machines if f"{MACHINE}.{one.name}" not in away]
 
 
 def _repairs(made: Plan) -> bool:
-    """Whether something is started again, which nothing in the plan sees serve afterwards."""
-    return any(change.phase is Phase.REPAIR for change in made.pending)
+    """Whether something comes back that nothing in the plan sees serve afterwards.
+
+    What is started again, and the Patroni of an etcd that begins anew.
+    """
+    return any(
+        change.phase is Phase.REPAIR
+        or (change.kind == ETCD and change.action is Action.CREATE and change.recorded)
+        for change in made.pending
+    )
 
 
 def _settled(session: Session) -> None:
@@ -129,6 +147,7 @@ def _result(
     *,
     first_write: float | None = None,
     ready: float | None = None,
+    put_aside: tuple[Path, ...] = (),
 ) -> Up:
     return Up(
         session.stack.name,
@@ -138,4 +157,6 @@ def _result(
         first_write_seconds=first_write,
         ready_seconds=ready,
         connections={target.value: each.uri() for target, each in reachable(session).items()},
+        put_aside=put_aside,
+        left_out={change.address: "; ".join(change.reasons) for change in made.left_out},
     )

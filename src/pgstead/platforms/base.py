@@ -58,6 +58,9 @@ class Platform(Protocol):
     def delete(self, recorded: Recorded, *, data: Data) -> Steps:
         """Steps that stop a machine, verify that it is gone, and remove it."""
 
+    def keeps_data(self, machine: str) -> bool:
+        """Whether data is kept for a machine that cannot be reached, for it to be made around."""
+
     def kept(self) -> tuple[Path, ...]:
         """Where data of machines that are gone still is."""
 
@@ -81,6 +84,9 @@ class Platform(Protocol):
 
     def power(self, machine: str) -> Power:
         """Whether it is on."""
+
+    def trouble(self) -> str:
+        """What is wrong with what all machines stand on, in words; empty if nothing is."""
 
     def power_off(self, machine: str, boot: str) -> None:
         """Kill every process of that boot at once and verify that all are gone.

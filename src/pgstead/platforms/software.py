@@ -7,6 +7,10 @@ Keys, by what they tell:
 - `directory:<path>`: `present`
 - `service:<name>`: a digest of the command and the environment
 - `running:<name>`: `running`, `stopped`, or `unsupervised`
+- `package:<name>`: the version that is wanted, or `present` where any will do
+- `setup:<path>`: `present`, once the setup command has made what it creates
+
+The last two are of machines with a system of their own (`installed`).
 
 Files that matter at creation alone (`create_only`) have no key: they are never compared.
 """
@@ -19,7 +23,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pgstead.engine.resource import Attribute
-from pgstead.machine import Machine, OnChange, Service, Software, significant
+from pgstead.machine import (
+    Command,
+    Machine,
+    OnChange,
+    Package,
+    Service,
+    Software,
+    significant,
+)
 
 PRESENT = "present"
 RUNNING = "running"
@@ -31,8 +43,8 @@ UNSUPERVISED = "unsupervised"
 class Actions:
     """What an update does to a machine.
 
-    `push` and `remove` are paths; the others are names of services. A service stands in
-    at most one of them: what is restarted needs no reload.
+    `push` and `remove` are paths; `start` to `retire` are names of services. A service stands
+    in at most one of them: what is restarted needs no reload.
     """
 
     push: tuple[str, ...] = ()
@@ -41,6 +53,8 @@ class Actions:
     reload: tuple[str, ...] = ()
     restart: tuple[str, ...] = ()
     retire: tuple[str, ...] = ()
+    install: tuple[Package, ...] = ()
+    setup: tuple[Command, ...] = ()
 
 
 def plain_digest(text: str) -> str:
@@ -116,6 +130,34 @@ def _services(software: Software) -> Iterator[tuple[str, Attribute]]:
         )
 
 
+def installed(machine: Machine) -> dict[str, Attribute]:
+    """Packages and setup commands of a machine with a system of its own, as attributes by key.
+
+    A command that makes data has no key: what it made is never to be made again.
+    """
+    packages = machine.software.packages if machine.guest.install else ()
+    found = {f"package:{one.name}": _package(one) for one in packages}
+    data = tuple(f"{one.path}/" for one in machine.software.directories if one.data)
+    for one in machine.software.setup:
+        if not one.creates.startswith(data):
+            effect = OnChange.RESTART if one.service else OnChange.RELOAD
+            found[f"setup:{one.creates}"] = Attribute(PRESENT, effect, f"setup of {one.name}")
+    return found
+
+
+def _package(package: Package) -> Attribute:
+    pinned = package.version is not None and package.service is not None
+    effect = OnChange.RESTART if pinned else OnChange.RELOAD
+    return Attribute(package.version or PRESENT, effect, f"package {package.name}")
+
+
+def is_version(there: str, wanted: str) -> bool:
+    """Whether a package's version is the wanted one, epoch and unnamed revision aside."""
+    plain = there.partition(":")[2] or there
+    rest = plain.removeprefix(wanted)
+    return wanted in (there, plain) or (rest != plain and not rest[0].isdigit() and rest[0] != ".")
+
+
 def actions(
     software: Software, changed: Mapping[str, OnChange], stopped: frozenset[str] = frozenset()
 ) -> Actions:
@@ -133,18 +175,24 @@ def actions(
         reload=_ordered(services, set(effects) - restart - stopped),
         restart=_ordered(services, restart - stopped),
         retire=tuple(sorted(_retired(services, changed))),
+        install=tuple(one for one in software.packages if f"package:{one.name}" in changed),
+        setup=tuple(one for one in software.setup if f"setup:{one.creates}" in changed),
     )
 
 
 def _effects(software: Software, changed: Mapping[str, OnChange]) -> dict[str, OnChange]:
     """Per service, the strongest of what its changed keys take."""
-    readers = {file.path: file.service for file in software.files}
+    readers: dict[str, str | None] = {
+        **{f"file:{file.path}": file.service for file in software.files},
+        **{f"package:{one.name}": one.service for one in software.packages if one.version},
+        **{f"setup:{one.creates}": one.service for one in software.setup},
+    }
     names = {service.name for service in software.services}
     effects: dict[str, OnChange] = {}
     for key, effect in changed.items():
         kind, _, name = key.partition(":")
         # Permissions are read when a file is opened; setting them right takes no reload.
-        service = readers.get(name) if kind == "file" else name if kind in _OF_SERVICE else None
+        service = name if kind in _OF_SERVICE else readers.get(key)
         if service in names and service is not None:
             known = effects.get(service, OnChange.RELOAD)
             effects[service] = max(known, effect, key=lambda one: one.severity)

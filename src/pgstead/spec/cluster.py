@@ -7,6 +7,16 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from pgstead.spec.machines import (
+    BalancerMachine,
+    Download,
+    EtcdMachine,
+    Machines,
+    PackageSource,
+    PatroniInstall,
+    PostgresMachine,
+    Watchdog,
+)
 from pgstead.spec.models import (
     Duration,
     Host,
@@ -101,6 +111,27 @@ class Postgres(Model):
     names: tuple[Host, ...] = Field(
         (), description="Further DNS names and addresses in the servers' certificates."
     )
+    machine: PostgresMachine = Field(
+        default_factory=PostgresMachine, description="The servers' machines."
+    )
+    watchdog: Watchdog = Field(
+        "softdog",
+        description="What resets a virtual machine whose Patroni hangs: its kernel's softdog, a "
+        "device of the machine (i6300esb), or nothing (off).",
+    )
+    patroni_version: Annotated[Text, Field(pattern=r"^\d+(\.\d+)*$")] | None = Field(
+        None, description="Version of Patroni on virtual machines, 4.0 or newer."
+    )
+    patroni_install: PatroniInstall = Field(
+        "venv",
+        description="Where Patroni comes from on virtual machines: PyPI, into a virtual "
+        "environment, or a package of package_source.",
+    )
+    package_source: PackageSource = Field(
+        "distribution",
+        description="Whose packages are installed on virtual machines: the distribution's, or "
+        "those of PostgreSQL's own apt repository.",
+    )
 
     @property
     def replication(self) -> Synchronous | None:
@@ -125,6 +156,10 @@ class Etcd(Model):
         ge=64 * 1024**2,
         le=64 * 1024**3,
         description="Bytes that etcd's data may take before it refuses writes.",
+    )
+    machine: EtcdMachine = Field(default_factory=EtcdMachine, description="The members' machines.")
+    download: Download | None = Field(
+        None, description="An archive of etcd to install on virtual machines, not packages."
     )
 
 
@@ -169,6 +204,9 @@ class LoadBalancer(Model):
     max_connections: int = Field(
         1000, ge=10, le=1_000_000, description="How many sessions a load balancer takes at most."
     )
+    machine: BalancerMachine = Field(
+        default_factory=BalancerMachine, description="The load balancers' machines."
+    )
 
 
 class Cluster(Model):
@@ -181,6 +219,9 @@ class Cluster(Model):
     )
     timings: Timings = Field(
         default_factory=Timings, description="How fast the cluster notices and acts on a failure."
+    )
+    machines: Machines = Field(
+        default_factory=Machines, description="What all of the machines have alike."
     )
 
     @model_validator(mode="after")

@@ -7,8 +7,9 @@ other members' names as they are. Values that better a module's own default are 
 from __future__ import annotations
 
 from pgstead.spec.cluster import Cluster, LoadBalancer
+from pgstead.spec.guests import Guests
 from pgstead.spec.models import Setting
-from pgstead.spec.settings import CertificateAuthority, Password
+from pgstead.spec.settings import CertificateAuthority, Password, Platform
 from pgstead.spec.source import Tree, TreePath
 
 PASSWORDS = ("superuser", "replication", "rewind", "application", "etcd-root", "etcd-patroni")
@@ -17,12 +18,13 @@ ETCD_USER = "patroni"
 DEFAULT_LAG = 1_048_576
 
 
-def modules_of(cluster: Cluster, stack: str) -> dict[str, dict[str, Tree]]:
+def modules_of(cluster: Cluster, stack: str, platform: Platform) -> dict[str, dict[str, Tree]]:
     """The modules of a cluster in the stack of that name, by key, in the order of their start."""
+    guests = Guests(cluster, platform)
     return {
-        **{name: _etcd(cluster, stack, name) for name in etcd_names(cluster)},
-        **{name: _patroni(cluster, stack, name) for name in postgres_names(cluster)},
-        **{name: _balancer(cluster, stack, name) for name in balancer_names(cluster)},
+        **{name: _etcd(cluster, stack, name, guests) for name in etcd_names(cluster)},
+        **{name: _patroni(cluster, stack, name, guests) for name in postgres_names(cluster)},
+        **{name: _balancer(cluster, stack, name, guests) for name in balancer_names(cluster)},
     }
 
 
@@ -72,13 +74,14 @@ def _addresses(names: list[str]) -> list[Tree]:
     return [{"name": name, "ip": _output(name, "ip")} for name in names]
 
 
-def _etcd(cluster: Cluster, stack: str, name: str) -> dict[str, Tree]:
+def _etcd(cluster: Cluster, stack: str, name: str, guests: Guests) -> dict[str, Tree]:
     etcd, timings = cluster.etcd, cluster.timings.etcd
     names = etcd_names(cluster)
     return {
         "source": "etcd-server",
         "name": name,
         "ca": stack,
+        **guests.etcd(),
         "etcd": {
             "auto_compaction_mode": etcd.auto_compaction_mode,
             "auto_compaction_retention": _retention(etcd.auto_compaction_retention),
@@ -108,12 +111,13 @@ def _authentication(stack: str, *, bootstrap: bool) -> dict[str, Tree]:
     return access
 
 
-def _patroni(cluster: Cluster, stack: str, name: str) -> dict[str, Tree]:
+def _patroni(cluster: Cluster, stack: str, name: str, guests: Guests) -> dict[str, Tree]:
     balancers = [_output(one, "ip") for one in balancer_names(cluster)]
     return {
         "source": "patroni-server",
         "name": name,
         "ca": stack,
+        **guests.postgres(),
         "certificate_names": [*balancers, *cluster.postgres.names],
         "postgres": _postgres(cluster),
         "etcd": {
@@ -121,7 +125,7 @@ def _patroni(cluster: Cluster, stack: str, name: str) -> dict[str, Tree]:
             "username": ETCD_USER,
             "password": _password("etcd-patroni"),
         },
-        "patroni": _patroni_settings(cluster, stack, name),
+        "patroni": {**_patroni_settings(cluster, stack, name), **guests.patroni()},
     }
 
 
@@ -211,11 +215,12 @@ def _replication(cluster: Cluster) -> dict[str, Tree]:
     }
 
 
-def _balancer(cluster: Cluster, stack: str, name: str) -> dict[str, Tree]:
+def _balancer(cluster: Cluster, stack: str, name: str, guests: Guests) -> dict[str, Tree]:
     return {
         "source": "postgres-load-balancer",
         "name": name,
         "ca": stack,
+        **guests.balancer(),
         "haproxy": {
             "members": _addresses(postgres_names(cluster)),
             **_times(cluster),

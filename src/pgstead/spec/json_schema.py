@@ -16,6 +16,8 @@ REFERENCE = r"\$\{.*\}"
 
 _Schema = dict[str, Any]
 
+_NOTHING: _Schema = {"type": "null"}
+
 _WORDS = ("title", "description", "default", "examples", "deprecated")
 _AS_THEY_ARE = ("kind", "source", "version")
 """Keys that decide how the rest is read: no reference can stand there."""
@@ -110,8 +112,9 @@ def _open(definition: _Schema, definitions: _Schema) -> None:
     for key, value in properties.items():
         if key not in _AS_THEY_ARE:
             properties[key] = _opened(value)
-        if "$ref" in value and "description" not in value:  # left out where it is the model's own
-            words = _definition(definitions, value).get("description")
+        below = next(iter(value.get("anyOf", ())), value)
+        if "$ref" in below and "description" not in value:  # left out where it is the model's own
+            words = _definition(definitions, below).get("description")
             properties[key] = {"description": words, **properties[key]}
 
 
@@ -121,6 +124,8 @@ def _opened(value: _Schema) -> _Schema:
     for key in ("items", "additionalProperties"):
         if isinstance(inner.get(key), dict):
             inner[key] = _opened(inner[key])
+    if all(_is_section(one) or one == _NOTHING for one in inner.get("anyOf", [{}])):
+        return {**words, **inner}
     if "anyOf" in inner:
         inner["anyOf"] = [_opened(one) for one in inner["anyOf"]]
         return {**words, **inner}

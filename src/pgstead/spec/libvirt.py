@@ -123,8 +123,8 @@ class LibvirtPlatform(Model):
     )
     image: Text | None = Field(
         None,
-        description="The base image of machines that name no volume: a volume's name in the "
-        "pool, or the path of a qcow2 file, which is then uploaded.",
+        description="The base image of machines that name no volume: a volume's name, "
+        "POOL/VOLUME, or the path of a qcow2 file, which is then uploaded.",
     )
     os_size: int | None = Field(
         None, ge=1, le=65536, description="GiB of a system disk; by default the image's own size."
@@ -181,7 +181,11 @@ class LibvirtPlatform(Model):
         default_factory=LibvirtAdmin, description="The first user of machines that name none."
     )
     reach: Literal["ssh", "guest_agent", "none"] = Field(
-        "ssh", description="How pgstead gets into machines that run."
+        "ssh",
+        description="How pgstead gets into machines that run. Where it is left out, machines "
+        "with macvtap interfaces alone are entered by the guest agent from their own host, "
+        "which cannot reach them by network. With none, nothing in a machine is seen or "
+        "changed once it has been set up: other software replaces it.",
     )
     ssh_key: Location | None = Field(
         None, description="A private key to log in with; by default one that pgstead makes."

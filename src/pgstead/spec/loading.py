@@ -15,6 +15,7 @@ from pydantic import BaseModel, SecretStr
 from pgstead.errors import SpecError
 from pgstead.spec import expansion, rules
 from pgstead.spec.cluster import Cluster
+from pgstead.spec.collecting import Collected
 from pgstead.spec.interpolation import (
     NotHere,
     Reference,
@@ -42,7 +43,7 @@ def load(path: Path, *, environ: Mapping[str, str] | None = None) -> Stack:
     """The stack that a file (YAML or JSON) describes.
 
     `environ` is what `${env:NAME}` is looked up in, the process's own by default. Raises
-    `SpecError`, whose message begins with file and line.
+    `SpecError`, whose message begins with the file, and the line if it can be read.
     """
     return loads(_text(path), name=str(path), folder=path.absolute().parent, environ=environ)
 
@@ -105,12 +106,12 @@ def _text(path: Path) -> str:
             content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         hint = f"Name the stack file; without a name it is {DEFAULT_NAME} in the current folder."
-        raise SpecError(f"{path}:1: there is no such file", hint=hint) from None
+        raise SpecError(f"{path}: there is no such file", hint=hint) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise SpecError(f"{path}:1: cannot read the file: {reason}") from None
+        raise SpecError(f"{path}: cannot read the file: {reason}") from None
     if len(content) > MAX_BYTES:
-        raise SpecError(f"{path}:1: the file is larger than {MAX_BYTES >> 20} MiB")
+        raise SpecError(f"{path}: the file is larger than {MAX_BYTES >> 20} MiB")
     return _decoded(content, path)
 
 
@@ -125,12 +126,8 @@ def _decoded(content: bytes, path: Path) -> str:
 
 def _stack(tree: dict[str, Tree], source: SourceMap, environ: Mapping[str, str] | None) -> Stack:
     _check_format(tree, source)
-    _check_top(tree, source)
-    _check_keys(tree, source)
-    outside = gather(tree, source, os.environ if environ is None else environ)
-    source = replace(source, outside=outside)
-    settings = _settings(tree, source)
-    content = _content(tree, settings, source)
+    source, settings, cluster = _checked(tree, source, os.environ if environ is None else environ)
+    content = _content(tree, cluster, settings, source)
     stack = Stack(
         **{key: getattr(settings, key) for key in _PLAIN},
         certificate_authorities=MappingProxyType(content.authorities),
@@ -143,6 +140,26 @@ def _stack(tree: dict[str, Tree], source: SourceMap, environ: Mapping[str, str] 
     )
     _check_references(stack)
     return stack
+
+
+def _checked(
+    tree: dict[str, Tree], source: SourceMap, environ: Mapping[str, str]
+) -> tuple[SourceMap, StackSettings, Cluster | None]:
+    """The parts of a file that do not depend on each other: all their problems at once."""
+    found = Collected(source)
+    found.attempt(lambda: _check_top(tree, source))
+    found.attempt(lambda: _check_keys(tree, source))
+    outside = found.attempt(lambda: gather(tree, source, environ))
+    if outside is None:  # nothing that refers to it could be looked at
+        found.tell()
+    full = replace(source, outside=outside or {})
+    # Beside an unknown key, a name that is missing may just be misspelt.
+    misspelt = "name" not in tree and found.any
+    settings = None if misspelt else found.attempt(lambda: _settings(tree, full))
+    cluster = found.attempt(lambda: _cluster(tree, full))
+    found.tell()
+    assert settings is not None  # noqa: S101 - else there was something to tell
+    return full, settings, cluster
 
 
 _PLAIN = ("version", "name", "platform", "state", "production")
@@ -167,7 +184,7 @@ def _check_top(tree: dict[str, Tree], source: SourceMap) -> None:
     given = [key for key in _CONTENT if key in tree]
     if len(given) == len(_CONTENT):
         lines.append(source.line(("modules",), "a stack has either cluster or modules, not both"))
-    if not given:
+    if not given and not lines:
         lines.append(source.line((), "a stack needs either cluster or modules"))
     if lines:
         raise SpecError("\n".join(lines))
@@ -187,7 +204,7 @@ def _check_keys(tree: dict[str, Tree], source: SourceMap) -> None:
 
 
 def _settings(tree: dict[str, Tree], source: SourceMap) -> StackSettings:
-    own = {key: value for key, value in tree.items() if key not in _CONTENT}
+    own = {key: value for key, value in tree.items() if key in StackSettings.model_fields}
 
     def refused(_: Reference) -> Any:
         raise NotHere
@@ -203,13 +220,20 @@ class _Content(NamedTuple):
     source: SourceMap
 
 
-def _content(tree: dict[str, Tree], settings: StackSettings, source: SourceMap) -> _Content:
+def _cluster(tree: dict[str, Tree], source: SourceMap) -> Cluster | None:
+    if "cluster" not in tree:
+        return None
+    return parse(Cluster, {} if tree["cluster"] is None else tree["cluster"], source, _AT)
+
+
+def _content(
+    tree: dict[str, Tree], cluster: Cluster | None, settings: StackSettings, source: SourceMap
+) -> _Content:
     passwords, authorities = settings.passwords, settings.certificate_authorities
-    if "modules" in tree:
+    if cluster is None:
         modules = _modules(tree["modules"], source)
         return _Content(None, modules, passwords, authorities, source)
-    cluster = parse(Cluster, {} if tree["cluster"] is None else tree["cluster"], source, _AT)
-    modules = _modules(expansion.modules_of(cluster, settings.name), source)
+    modules = _modules(expansion.modules_of(cluster, settings.name, settings.platform), source)
     return _Content(
         cluster,
         modules,

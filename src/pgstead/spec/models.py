@@ -6,7 +6,7 @@ import ipaddress
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -21,6 +21,11 @@ from pydantic import (
 )
 
 from pgstead.spec.source import TreePath
+
+if TYPE_CHECKING:
+    from pydantic import GetJsonSchemaHandler
+    from pydantic.json_schema import JsonSchemaValue  # start-up time
+    from pydantic_core import CoreSchema
 
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _DNS_NAME = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*\.?", re.IGNORECASE)
@@ -50,6 +55,21 @@ class Model(BaseModel):
             for key, value in data.items()
             if value is not None or not cls._is_section(key)
         }
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """The schema of what is taken: a section may be empty."""
+        made = handler(core_schema)
+        properties = handler.resolve_ref_schema(made).get("properties", {})
+        for key, value in properties.items():
+            if cls._is_section(key):
+                words = {
+                    word: value.pop(word) for word in ("title", "description") if word in value
+                }
+                properties[key] = {**words, "anyOf": [value, {"type": "null"}]}
+        return made
 
     @classmethod
     def _is_section(cls, key: Any) -> bool:
@@ -125,6 +145,12 @@ def _network(value: str) -> str:
     return value
 
 
+def _line(value: str) -> str:
+    if re.search(r"[\x00-\x1f\x7f]", value):
+        raise ValueError("must be one line, without control characters")
+    return value
+
+
 def _label(value: str) -> str:
     if not re.fullmatch(_LABEL, value):
         raise ValueError("must be lower-case letters, digits and hyphens, at most 63")
@@ -181,6 +207,9 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]{0,8}(us|ms|s|m|h|d)$"}),
 ]
 """A time span as HAProxy writes it: `300ms`, `1s`, `5m`, `24h`."""
+
+Line = Annotated[str, AfterValidator(_line)]
+"""Text that cannot end the line of a configuration file that it goes into."""
 
 Label = Annotated[
     str, AfterValidator(_label), WithJsonSchema({"type": "string", "pattern": f"^{_LABEL}$"})

@@ -179,8 +179,15 @@ class StackSettings(Model):
         False, description="Whether this stack serves real users; drills then want a confirmation."
     )
     certificate_authorities: dict[
-        str, Annotated[CertificateAuthority, BeforeValidator(_empty_for_none)]
+        str,
+        Annotated[
+            CertificateAuthority,
+            BeforeValidator(_empty_for_none, json_schema_input_type=CertificateAuthority | None),
+        ],
     ] = Field({}, description="Certificate authorities by name; {} is one that pgstead makes.")
-    passwords: dict[str, Annotated[Password, BeforeValidator(_empty_for_none)]] = Field(
-        {}, description="Passwords by name; {} is one that pgstead makes."
-    )
+    passwords: dict[
+        str,
+        Annotated[
+            Password, BeforeValidator(_empty_for_none, json_schema_input_type=Password | None)
+        ],
+    ] = Field({}, description="Passwords by name; {} is one that pgstead makes.")

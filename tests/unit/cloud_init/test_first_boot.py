@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from pgstead.errors import PlatformError
-from pgstead.machine import Admin, Nic
+from pgstead.machine import Admin, Nic, Service
 from pgstead.platforms.cloud_init import Access, FirstBoot, conventional, first_boot, unit
 from pgstead.platforms.cloud_init.script import SCRIPT
 from pgstead.platforms.cloud_init.units import word
@@ -77,7 +77,7 @@ def test_files_have_real_paths_and_no_owner_before_there_are_users() -> None:
     assert "programs: /usr/lib/postgresql/15/bin" in found[CONFIGURATION]["content"]
     assert found[SECRET]["permissions"] == "0600"
     assert all("owner" not in one for one in found.values())
-    assert f'chown thing:"$(id -gn thing)" {SECRET}' in found[SCRIPT]["content"]
+    assert f"chown thing: {SECRET}" in found[SCRIPT]["content"]
 
 
 def test_bindings_replace_what_matters_at_bootstrap() -> None:
@@ -108,6 +108,7 @@ def test_the_network_is_static_and_found_by_mac_or_by_name() -> None:
         "addresses": ["10.0.0.5/24"],
         "dhcp4": False,
         "dhcp6": False,
+        "accept-ra": False,
         "routes": [{"to": "default", "via": "10.0.0.1"}],
         "nameservers": {"addresses": ["1.1.1.1"]},
     }
@@ -133,6 +134,12 @@ def test_a_unit_starts_after_network_and_disk_and_again_whenever_it_ends() -> No
     for line in ("Restart=always", "After=network-online.target", "WantedBy=multi-user.target"):
         assert line in text
     assert 'Environment="WORDS=a $b"' in text
+
+
+def test_what_a_service_started_outlives_it_only_where_it_is_found_again() -> None:
+    plain = Service("thing", ("thing",))
+    assert "KillMode=mixed\n" in unit(plain)
+    assert "KillMode=process\n" in unit(replace(plain, spares_children=True))
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,13 @@ class TestJoin:
     def test_nobody_there_yet(self) -> None:
         assert join(None, established=False) is Do.BOOTSTRAP
 
+    def test_first_ones_of_a_cluster_that_is_being_made_are_joined(self) -> None:
+        """Without a quorum yet: the one that is started now may complete it."""
+        others = seat(1, healthy=False), seat(2, started=False, healthy=False)
+        mine = replace(MINE, started=False, healthy=False)
+        assert join(view(*others, mine), established=False) is Do.BOOTSTRAP
+        assert join(view(*others, mine)) is Do.WAIT
+
     def test_nobody_answers_although_somebody_should(self) -> None:
         assert join(None) is Do.WAIT
 

@@ -64,6 +64,12 @@ class TestDisturb:
         seen = view(LEADER, standby("b", synchronous=False), standby("c"))
         assert rolling.disturb(seen, "a") == Next(Do.SWITCHOVER, "", "a", "c")
 
+    def test_leader_whose_patroni_alone_is_started_anew_goes_on_leading(self) -> None:
+        nodes = LEADER, standby("b"), standby("c")
+        assert rolling.disturb(view(*nodes), "a", keeps_leading=True) == Next(Do.GO)
+        down = LEADER, standby("b"), standby("c", serving=False)
+        assert rolling.disturb(view(*down), "a", keeps_leading=True).do is Do.WAIT
+
     def test_not_to_one_that_may_not_lead(self) -> None:
         seen = view(LEADER, standby("b", eligible=False))
         assert rolling.disturb(seen, "a").do is Do.WAIT

@@ -60,11 +60,14 @@ def test_what_is_made_or_restarted_logs_in_with_the_new_password() -> None:
     }
 
 
+@pytest.mark.parametrize("after", ["etcd.main", "machine.etcd-1"])
 @pytest.mark.parametrize(("wanted", "phase"), [("new", Phase.CREATE), ("old", Phase.REPAIR)])
-def test_what_is_down_starts_after_etcd_knows_its_password(wanted: str, phase: Phase) -> None:
+def test_what_is_down_starts_after_etcd_knows_its_password(
+    wanted: str, phase: Phase, after: str
+) -> None:
     attributes = {"running:patroni": Attribute("running", OnChange.RESTART, "service patroni")}
-    down = Resource("machine.postgres-1", "machine", attributes, ("etcd.main",))
-    etcd = resource("etcd.main", wanted, OnChange.RELOAD)
+    down = Resource("machine.postgres-1", "machine", attributes, (after,))
+    etcd = resource("etcd.main", wanted, OnChange.RELOAD, "machine.etcd-1")
     known = {etcd.address: recorded(etcd, "old")}
     known[down.address] = Recorded(down.address, "machine", down.values, "ready", down.after)
     seen = {

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from pgstead.engine.apply import refusal
 from pgstead.engine.compare import make_plan
 from pgstead.engine.plan import Action, Phase, Plan
 from pgstead.engine.resource import Attribute, Observed, Present, Recorded, Resource, Unknown
@@ -89,6 +90,51 @@ def test_a_vanished_only_copy_is_made_anew_by_name_alone() -> None:
     assert one(server, recorded(server), None).refused
     (change,) = one(server, recorded(server), None, recreate=["machine.a"]).pending
     assert change.action is Action.CREATE
+
+
+MEMBERS = tuple(
+    replace(machine(name), place={"cluster": "etcd.e"}, loss="what etcd holds") for name in "ab"
+)
+CLUSTER = Resource("etcd.e", "etcd", {}, after=("machine.a", "machine.b"))
+USER = replace(machine("p", **{"running:p": ("running", OnChange.RESTART)}), after=("machine.b",))
+"""Its service logs in to that cluster, and starts as soon as its members run."""
+BOTH = ("machine.a", "machine.b")
+
+
+def lost(*gone: str, recreate: tuple[str, ...] = (), status: str = "ready") -> Plan:
+    """The plan after those members are gone; the cluster answers nobody."""
+    known = {
+        each.address: replace(recorded(each), place=each.place)
+        for each in (*MEMBERS, CLUSTER, USER)
+    }
+    known["etcd.e"] = replace(known["etcd.e"], status=status)
+    seen: dict[str, Observed] = {name: None if name in gone else Present({}) for name in BOTH}
+    seen |= {"etcd.e": Unknown("nobody answers"), "machine.p": Present({"running:p": "stopped"})}
+    return make_plan((*MEMBERS, CLUSTER, USER), known, seen, recreate=recreate)
+
+
+def test_members_that_are_lost_all_at_once_are_refused() -> None:
+    assert {change.address for change in lost(*BOTH).refused} == set(BOTH)
+    assert lost(*BOTH).refused[0].reasons[0].endswith("the only copy of what etcd holds")
+    assert str(refusal(lost(*BOTH)).hint).endswith("by name: --recreate etcd.e")
+    assert not lost("machine.a").refused
+    assert not lost(*BOTH, status="creating").refused
+
+
+@pytest.mark.parametrize("recreate", [("etcd.e",), BOTH])
+def test_a_lost_cluster_begins_anew_when_it_is_named(recreate: tuple[str, ...]) -> None:
+    plan = lost(*BOTH, recreate=recreate)
+    assert [one.address for one in plan.renewed] == ["etcd.e"]
+    assert plan.renewed[0].status == "creating"
+    made = [change for change in plan.pending if change.action is Action.CREATE]
+    assert [change.address for change in made] == [*BOTH, "etcd.e"]
+    assert not any(change.exclusive for change in made)
+    (user,) = (change for change in plan.pending if change.address == "machine.p")
+    assert user.phase is Phase.CREATE  # it could not start before
+
+
+def test_one_of_the_lost_members_by_name_is_not_enough() -> None:
+    assert len(lost(*BOTH, recreate=("machine.a",)).refused) == 2
 
 
 def test_what_cannot_be_seen_is_unknown_never_unchanged() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -14,12 +15,13 @@ import pytest
 pytest.importorskip("libvirt")
 
 from pgstead.engine.resource import Recorded
-from pgstead.machine import Disk, OnChange, Size
-from pgstead.platforms.libvirt import domain_xml, kvm, networks
+from pgstead.machine import Disk, Nic, OnChange, Size
+from pgstead.platforms.libvirt import domain_xml, networks
 from pgstead.platforms.libvirt.keys import derived
 from pgstead.platforms.libvirt.lower import spread
 from pgstead.platforms.libvirt.platform import LibvirtPlatform
 from pgstead.platforms.libvirt.seed import seed_image
+from pgstead.redaction import redact
 from pgstead.spec.libvirt import LibvirtPlatform as Settings
 from support.dummy_guest import seed_files
 from support.machines import machine
@@ -159,6 +161,28 @@ def test_keys_follow_from_the_secret_and_openssh_takes_them(tmp_path: Path) -> N
     assert done.stdout.split()[:2] == key.public.split()[:2]
 
 
+def test_derived_keys_are_taken_out_of_texts() -> None:
+    key = derived("secret", "host redacted")
+    indented = "\n".join(f"    {line}" for line in key.private.splitlines())
+    for text in (key.private, indented):
+        said = redact(text)
+        assert not any(line in said for line in key.private.splitlines()[1:-1])
+    assert redact(key.public) == key.public
+
+
+def test_an_interface_without_a_mac_address_always_has_the_same_one() -> None:
+    def macs(name: str) -> list[str]:
+        wanted = machine(name)
+        free = replace(wanted.guest, nics=(Nic("10.99.0.11", 24), Nic("10.99.1.11", 24)))
+        (resource,) = platform().lower([replace(wanted, guest=free)], digest)
+        return [nic.mac for nic in resource.body.guest.nics]
+
+    first = macs("a")
+    assert all(re.fullmatch("52:54:00(:[0-9a-f]{2}){3}", mac) for mac in first)
+    assert first == macs("a")
+    assert len({*first, *macs("b")}) == 4
+
+
 def test_a_seed_is_an_iso_that_holds_the_texts(tmp_path: Path) -> None:
     given = {"meta-data": "m", "network-config": "n", "user-data": "ü" * 5000}
     (tmp_path / "seed.iso").write_bytes(seed_image(given))
@@ -178,12 +202,6 @@ def test_a_network_leaves_out_the_hosts_and_dhcps_addresses() -> None:
     text = networks.network_xml("things", UUID, "10.20.0.0/24", "isolated")
     assert "10.20.0.1" in text
     assert "forward" not in text
-
-
-def test_the_proof_is_a_boot_sector() -> None:
-    sector = kvm.boot_sector()
-    assert sector[510:512] == b"\x55\xaa"
-    assert kvm.SAYS.encode() in sector[:512]
 
 
 def test_the_test_driver_takes_networks_and_addresses() -> None:

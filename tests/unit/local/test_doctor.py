@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from pgstead.platforms.finding import Finding
 from pgstead.platforms.local import doctor as module
 from pgstead.platforms.local.account import Account
-from pgstead.platforms.local.doctor import Finding, doctor, fix
+from pgstead.platforms.local.doctor import doctor, fix
 
 
 def test_everything_is_looked_at() -> None:

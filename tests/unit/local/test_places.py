@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from pgstead.caches import cache_folder
 from pgstead.errors import PlatformError
 from pgstead.platforms.local.account import Account
 from pgstead.platforms.local.places import (
     SOCKET_BYTES,
     MachinePlaces,
-    cache_folder,
     stack_places,
 )
 

@@ -190,6 +190,15 @@ def test_members_of_an_etcd_cluster_agree(build_all: Build, etcd: Tree) -> None:
         build_all({"a": first, "b": _also(other, etcd__space_quota=1 << 30)})
 
 
+def test_what_is_wrong_in_several_modules_is_told_at_once(build_all: Build, etcd: Tree) -> None:
+    other = _second(_also(etcd, etcd__heartbeat=1), ip="10.1.0.2")
+    with pytest.raises(SpecError) as caught:
+        build_all({"a": _also(etcd, etcd__space_quota="much"), "b": other})
+    first, second = caught.value.message.splitlines()
+    assert "modules.a.etcd.space_quota: expected a whole number" in first
+    assert "modules.b.etcd.heartbeat: unknown key" in second
+
+
 def test_one_member_sets_up_authentication(build_all: Build, etcd: Tree) -> None:
     members = [{"name": "etcd-1", "ip": "10.1.0.1"}, {"name": "second", "ip": "10.1.0.2"}]
     first = _also(etcd, cluster__initial_members=members, authentication_bootstrap__bootstrap=True)

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from pgstead.engine.materials import StoredMaterials
 from pgstead.errors import SpecError
 from pgstead.machine import Admin, Disk, Machine, Nic, Size
 from pgstead.modules.build import Blueprint
@@ -19,7 +18,6 @@ Build = Callable[..., Blueprint]
 
 ON_A_NETWORK = {"network_name": "lan", "ip": "10.1.0.1"}
 SHARED = {"interface": "ens3", "ip": "10.1.0.1", "prefix_length": "24"}
-FIRST_MAC = "52:54:00:00:00:01"
 
 
 def _guest(make: Make, tree: Tree, **changes: Any) -> Machine:
@@ -116,12 +114,12 @@ def test_where_a_kernel_is_shared_nothing_of_a_guest_counts(make: Make, server: 
 
 
 def test_without_a_word_the_platforms_network_is_meant(make: Make, server: Tree) -> None:
-    assert _guest(make, server).guest.nics == (Nic("10.0.0.1", mac=FIRST_MAC),)
+    assert _guest(make, server).guest.nics == (Nic("10.0.0.1", mac=None),)
 
 
 def test_one_interface_by_a_networks_id(make: Make, server: Tree) -> None:
     machine = _guest(make, server, network_id="b10c", macvtap_interface="", ip="10.1.0.1", mac="")
-    assert machine.guest.nics == (Nic("10.1.0.1", network_id="b10c", mac=FIRST_MAC),)
+    assert machine.guest.nics == (Nic("10.1.0.1", network_id="b10c", mac=None),)
 
 
 def test_one_interface_that_is_the_hosts(make: Make, server: Tree) -> None:
@@ -158,13 +156,13 @@ def test_interfaces_on_libvirt_networks_by_both_names(key: str, make: Make, etcd
     assert machine.address == "10.1.0.1"
     assert machine.guest.nics == (
         Nic("10.1.0.1", network_name="lan", mac="aa:00:00:00:00:00"),
-        Nic("10.2.0.1", network_id="b10c", mac=FIRST_MAC, gateway="10.2.0.254"),
+        Nic("10.2.0.1", network_id="b10c", mac=None, gateway="10.2.0.254"),
     )
 
 
 def test_a_single_interface_needs_no_list(make: Make, balancer: Tree) -> None:
     machine = _guest(make, balancer, libvirt_network=ON_A_NETWORK)
-    assert machine.guest.nics == (Nic("10.1.0.1", network_name="lan", mac=FIRST_MAC),)
+    assert machine.guest.nics == (Nic("10.1.0.1", network_name="lan", mac=None),)
     assert _guest(make, balancer, libvirt_network={}).address == "10.0.0.1"
 
 
@@ -253,16 +251,6 @@ class Store:
 
     def save(self, changed: Mapping[str, bytes], removed: Collection[str] = ()) -> None:
         self.rows |= changed
-
-
-def test_mac_addresses_are_made_once_and_differ() -> None:
-    store = Store()
-    materials = StoredMaterials(store, allocate=lambda *_: {}, random=bytes)
-    found = [materials.mac("a", 0), materials.mac("a", 1), materials.mac("b", 0)]
-    assert found == ["52:54:00:00:00:00", "52:54:00:00:00:01", "52:54:00:00:00:02"]
-    materials.save()
-    again = StoredMaterials(store, allocate=lambda *_: {})
-    assert [again.mac("b", 0), again.mac("a", 1)] == [found[2], found[1]]
 
 
 # -- the rules of old

@@ -303,13 +303,18 @@ def test_patroni_comes_from_pypi_from_a_package_or_with_the_image(
     assert software.services[0].command[0] == f"@{{path:{command.creates}}}"
     package = make({**tree, "patroni_install": "package"}, platform="memory")
     assert package.software.services[0].command[0] == "@{bin:patroni}"
-    assert Package("patroni", "4.1.5") in package.software.packages
+    assert Package("patroni", "4.1.5", "patroni") in package.software.packages
     assert any("Debian 12" in warning for warning in package.warnings)
     image = make({**tree, "install_dependencies": False}, platform="memory").software
     assert image.services[0].command[0] == "@{bin:patroni}"
     assert {one.name for one in image.setup} == {"watchdog"}
     with pytest.raises(SpecError, match=r"patroni_version.*4\.0 or newer"):
         make({**patroni, "patroni_version": "3.3.2"})
+
+
+def test_postgresql_outlives_a_patroni_that_dies(make: Make, patroni: Tree) -> None:
+    (service,) = [s for s in make(patroni).software.services if s.name == "patroni"]
+    assert service.spares_children
 
 
 def test_a_leader_that_hangs_is_reset_by_what_is_wanted(make: Make, patroni: Tree) -> None:

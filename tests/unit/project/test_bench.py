@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,13 @@ def test_a_measure_says_whether_it_keeps_its_limit(bench: Any) -> None:
 def test_a_ratio_is_of_medians(bench: Any) -> None:
     measure, ratio = bench("measures").Measure, bench("measures").ratio
     assert ratio("r", measure("a", (3.0, 3.0)), measure("b", (2.0,)), 1.3).median == 1.5
+
+
+def test_domains_of_others_have_nothing_in_common(bench: Any) -> None:
+    pytest.importorskip("libvirt")
+    texts = [bench("domains").domain(number) for number in (0, 1, 256)]
+    for pattern in ("<name>.*?</name>", "<uuid>.*?</uuid>", "address='.*?'"):
+        assert len({re.findall(pattern, text)[0] for text in texts}) == 3
 
 
 def test_results_are_kept_as_json(

@@ -140,6 +140,41 @@ def test_a_wrong_file_is_refused(text: str, words: str) -> None:
     assert error.exit_code == 2
 
 
+def test_what_is_wrong_in_several_places_is_told_at_once() -> None:
+    error = refusal_of(
+        "name: Shop\nprodction: true\npasswords: {a b: {}}\nplatform: {kind: lokal}\n"
+        "cluster:\n  etcd: {membres: 3}\n  postgres: {members: many}\n"
+    )
+    assert [line.partition(": ")[::2] for line in error.message.splitlines()] == [
+        (
+            "pgstead.yaml:1",
+            'name: must be 1 to 40 lower-case letters, digits and inner hyphens, given "Shop"',
+        ),
+        ("pgstead.yaml:2", "prodction: unknown key; did you mean production?"),
+        ("pgstead.yaml:3", "passwords.a b: a name is 1 to 63 letters, digits and inner - or _"),
+        ("pgstead.yaml:4", 'platform.kind: expected local or libvirt or memory, given "lokal"'),
+        ("pgstead.yaml:6", "cluster.etcd.membres: unknown key; did you mean members?"),
+        ("pgstead.yaml:7", 'cluster.postgres.members: expected a whole number, given "many"'),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("naem: x\ncluster:\n", "naem: unknown key; did you mean name?"),
+        ("name: x\nclutser:\n", "clutser: unknown key; did you mean cluster?"),
+        ("name: ${env:N}\ncluster:\n", "name: the environment variable N is not set"),
+        (
+            "name: x\ncluster: {postgres: {members: one, synchronous: {node_count: 3}}}\n",
+            'cluster.postgres.members: expected a whole number, given "one"',
+        ),
+    ],
+)
+def test_what_follows_from_a_mistake_is_not_told(text: str, words: str) -> None:
+    (line,) = refusal_of(text).message.splitlines()
+    assert line.endswith(words)
+
+
 def test_a_newer_format_says_to_upgrade() -> None:
     error = refusal_of("version: 2\nname: x\nnewer: {}\n")
     assert "format 2, and this pgstead knows format 1" in error.message
@@ -182,8 +217,8 @@ def test_json_is_a_stack_file_too(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "bytes.yaml").write_bytes(b"name: x\n\xff")
     for name, words in {
-        "none.yaml": "none.yaml:1: there is no such file",
-        ".": ":1: cannot read the file: Is a directory",
+        "none.yaml": "none.yaml: there is no such file",
+        ".": f"{tmp_path.name}: cannot read the file: Is a directory",
         "bytes.yaml": "bytes.yaml:2: the file is not UTF-8 text",
     }.items():
         with pytest.raises(SpecError, match=words) as caught:

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from pydantic import Field
 
+from pgstead.errors import SpecError
 from pgstead.spec import Model, Secret, expand, load, loads, schema
 
 
@@ -42,6 +43,23 @@ class Other(Model):
     member: Member = Field(description="A member.")
 
 
+EMPTY = (
+    "name: x\ncluster: {etcd: }\n",
+    "name: x\ncluster: {postgres: {application: }, load_balancer: {read_only: , api: }}\n",
+    "name: x\nplatform:\nstate:\ncluster:\n",
+    "name: x\nplatform: {kind: local, binaries: }\ncluster:\n",
+    "name: x\npasswords: {app: }\ncertificate_authorities: {x: }\ncluster:\n",
+)
+"""Sections with nothing in them: their defaults hold."""
+
+NO_SECTIONS = (
+    "name: x\ncluster: {etcd: {members: }}\n",
+    "name: x\npasswords:\ncluster:\n",
+    "name: x\nmodules:\n",
+    "name: x\ncluster: {postgres: {members: 3, application: '${modules.a.b}'}}\n",
+)
+"""What has no defaults, or takes no reference, and is no section therefore."""
+
 SCHEMA = schema({"etcd-server": Etcd, "other": Other})
 QUICKSTART = Path(__file__).parents[3] / "examples" / "quickstart.yaml"
 
@@ -68,6 +86,7 @@ def test_an_expanded_stack_is_valid_with_the_modules_left_open() -> None:
     "text",
     [
         "name: x\ncluster:\n",
+        *EMPTY,
         "name: x\ncluster: {postgres: {version: 15, synchronous: false}}\n",
         "name: x\ncluster: {timings: {idle: 1h, connect: '${env:T}'}}\n",
         "name: x\nmodules: {a: {source: etcd-server, name: n, size: 4}}\n",
@@ -84,6 +103,7 @@ def test_it_takes_what_is_right(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        *NO_SECTIONS,
         "name: x\n",
         "name: x\ncluster: {}\nmodules: {}\n",
         "cluster: {}\n",
@@ -130,3 +150,14 @@ def test_what_the_schema_takes_loads() -> None:
     text = "name: x\ncluster: {postgres: {version: 15, synchronous: false}}\n"
     check(text)
     loads(text, folder=Path("/stacks"), environ={})
+
+
+@pytest.mark.parametrize("text", EMPTY)
+def test_the_loader_takes_empty_sections_as_well(text: str) -> None:
+    loads(text, folder=Path("/stacks"), environ={})
+
+
+@pytest.mark.parametrize("text", NO_SECTIONS)
+def test_the_loader_refuses_what_is_no_section_as_well(text: str) -> None:
+    with pytest.raises(SpecError):
+        loads(text, folder=Path("/stacks"), environ={})

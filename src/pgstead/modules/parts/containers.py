@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -116,7 +117,9 @@ def container_software(
     **values: object,
 ) -> Software:
     """Runtime, credentials, and the script that pulls and runs the image (`run_in`)."""
-    pulled = f"{DONE}/{container.name}-image"
+    # Another image is fetched while the old one serves on.
+    image = hashlib.sha256(container.image.encode()).hexdigest()[:12]
+    pulled = f"{DONE}/{container.name}-image-{image}"
     file = script(
         package,
         template,

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import Field
-
 from pgstead.machine import Command, Directory, Package, Software, path
-from pgstead.modules.parts.model import Line, Model
 from pgstead.modules.parts.scripts import call, folders, script
+from pgstead.spec.machines import Download
 
 __all__ = ["Download", "download_software", "downloaded"]
-
-
-class Download(Model):
-    """An archive (.tar.gz) of programs, all in its one folder."""
-
-    url: Line = Field(pattern=r"^https://\S+$", description="Where the archive is.")
-    sha256: str = Field(
-        pattern=r"^[0-9a-f]{64}$", description="Its SHA-256 checksum, in hexadecimal."
-    )
 
 
 def downloaded(download: Download, software: str, program: str) -> str:

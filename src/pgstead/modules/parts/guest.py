@@ -93,8 +93,9 @@ class DataGuest(Guest):
     )
     data_size: int | None = Field(
         default=None,
-        ge=1,
-        description="Size of a data disk that is made, in GiB; by default the platform's.",
+        ge=0,
+        description="Size of a data disk that is made, in GiB; 0: none, data lies on the"
+        " system's disk. By default the platform's.",
     )
 
     @model_validator(mode="after")
@@ -135,7 +136,7 @@ def guest(
             pool=variables.pool,
         ),
         data_disk=None if data is None else _data_disk(variables, data),
-        nics=network_cards(variables, variables.name, context, address),
+        nics=network_cards(variables, address),
         admin=_admin(variables),
         seed_pool=variables.cloud_init_volume_pool,
         seed_name=variables.cloud_init_volume_name or f"{variables.name}-cloud-init.iso",

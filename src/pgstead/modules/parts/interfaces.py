@@ -8,7 +8,6 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from pgstead.machine import Nic
-from pgstead.modules.base import Context
 from pgstead.modules.parts.model import (
     Address,
     Line,
@@ -170,17 +169,15 @@ def _first(interfaces: Any) -> Any:
     return first.get("ip") if isinstance(first, Mapping) else None
 
 
-def network_cards(
-    variables: Interfaces, name: str, context: Context, address: str
-) -> tuple[Nic, ...]:
+def network_cards(variables: Interfaces, address: str) -> tuple[Nic, ...]:
     """The machine's interfaces; the first one has its address."""
-    return tuple(_cards(variables, lambda index: context.materials.mac(name, index), address))
+    return tuple(_cards(variables, address))
 
 
-def _cards(variables: Interfaces, mac: Callable[[int], str], address: str) -> Iterator[Nic]:
+def _cards(variables: Interfaces, address: str) -> Iterator[Nic]:
     if not variables.listed:
-        yield _flat(variables, variables.mac or mac(0), address)
-    for index, one in enumerate(variables.listed):
+        yield _flat(variables, address)
+    for one in variables.listed:
         libvirt = one if isinstance(one, LibvirtNetwork) else None
         yield Nic(
             address=one.ip or address,
@@ -188,20 +185,20 @@ def _cards(variables: Interfaces, mac: Callable[[int], str], address: str) -> It
             network_id=libvirt.network_id if libvirt else None,
             network_name=libvirt.network_name if libvirt else None,
             macvtap=None if isinstance(one, LibvirtNetwork) else one.interface,
-            mac=one.mac or mac(index),
+            mac=one.mac,
             gateway=one.gateway,
             dns_servers=one.dns_servers,
         )
 
 
-def _flat(variables: Interfaces, mac: str, address: str) -> Nic:
+def _flat(variables: Interfaces, address: str) -> Nic:
     macvtap = variables.macvtap_interface
     return Nic(
         address=address,
         prefix_length=variables.macvtap_subnet_prefix_length,
         network_id=variables.network_id,
         macvtap=macvtap,
-        mac=mac,
+        mac=variables.mac,
         gateway=variables.macvtap_gateway_ip,
         dns_servers=variables.macvtap_dns_servers,
         match=None if macvtap is None else variables.macvtap_vm_interface_name_match,

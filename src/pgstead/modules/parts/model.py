@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from pgstead.spec import Model, Port, Problems, Secret, Version
+from pgstead.spec import Line, Model, Port, Problems, Secret, Version
 
 __all__ = [
     "Address",
@@ -56,12 +56,6 @@ def _host_name(text: str) -> str:
     return text
 
 
-def _line(text: str) -> str:
-    if re.search(r"[\x00-\x1f\x7f]", text):
-        raise ValueError("must be one line, without control characters")
-    return text
-
-
 def _blank(value: object) -> object:
     """Nothing: in many a stack file, an empty text says that a variable is not given."""
     return None if value == "" else value
@@ -97,9 +91,6 @@ PrefixLength = Annotated[Annotated[int, Field(ge=1, le=32)] | None, BeforeValida
 
 HostName = Annotated[str, AfterValidator(_host_name)]
 """The name of a machine or of a cluster's member."""
-
-Line = Annotated[str, AfterValidator(_line)]
-"""Text that cannot end the line of a configuration file that it goes into."""
 
 MaybeLine = Annotated[Line | None, Blank]
 """Text of one line; an empty one is none."""

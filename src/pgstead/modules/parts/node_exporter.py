@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
-
 from pgstead.machine import Package, Service, Software, User, binary
 from pgstead.modules.base import Context
-from pgstead.modules.parts.model import Model, Port
+from pgstead.spec.machines import NodeExporter
 
 __all__ = ["SERVICE", "NodeExporter", "node_exporter_software"]
 
@@ -14,13 +12,6 @@ SERVICE = "prometheus-node-exporter"
 """The package, the program, and its unit, which ours stands in for."""
 
 USER = "prometheus"
-
-
-class NodeExporter(Model):
-    """The machine's metrics: plain HTTP, on the machine's first address alone."""
-
-    enabled: bool = Field(default=True, description="Whether there are any.")
-    port: Port = Field(default=9100, description="Port that they are served on.")
 
 
 def node_exporter_software(

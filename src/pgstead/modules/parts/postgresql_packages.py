@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pgstead.machine import Command, Package, Software, path
 from pgstead.modules.base import Context
 from pgstead.modules.parts.scripts import DONE, call, folders, script
+from pgstead.spec.machines import PackageSource
 
 __all__ = ["PackageSource", "postgresql_packages"]
-
-PackageSource = Literal["distribution", "postgresql"]
-"""Whose apt repository PostgreSQL, and Patroni where it is a package, come from."""
 
 
 def postgresql_packages(
@@ -31,12 +27,19 @@ def _from_postgresql(wanted: tuple[Package, ...]) -> Software:
     Its key comes with the distribution's package postgresql-common.
     """
     words = [f"{one.name}={one.version}*" if one.version else one.name for one in wanted]
-    done = f"{DONE}/{'+'.join(one.name for one in wanted)}"
+    named = (f"{one.name}-{one.version}" if one.version else one.name for one in wanted)
+    done = f"{DONE}/{'+'.join(named)}"
+    service = next((one.service for one in wanted if one.version), None)
     return Software(
         packages=(Package("ca-certificates"), Package("postgresql-common")),
         directories=folders(),
         files=(script("pgstead.modules.parts", "install-from-postgresql.j2", done=path(done)),),
         setup=(
-            Command("postgresql-packages", call("install-from-postgresql", *words), creates=done),
+            Command(
+                "postgresql-packages",
+                call("install-from-postgresql", *words),
+                creates=done,
+                service=service,
+            ),
         ),
     )

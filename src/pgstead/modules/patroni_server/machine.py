@@ -119,7 +119,7 @@ def _require_patroni(context: Context) -> None:
 def _packages(variables: PatroniServer, context: Context) -> Software:
     major = require_major(context, variables.postgres.version)
     postgresql = Package("postgresql" if major is None else f"postgresql-{major}")
-    patroni = Package("patroni", version=variables.patroni_version)
+    patroni = Package("patroni", version=variables.patroni_version, service="patroni")
     alone = _has_venv(variables, context)
     return combine(
         postgresql_packages(
@@ -275,11 +275,14 @@ def _service(variables: PatroniServer, context: Context) -> Service:
         stop_seconds=60,
         ready=Probe(API_PORT),
         stagger=STAGGER,
+        # As in Patroni's own unit: PostgreSQL serves on while Patroni is down for a moment.
+        spares_children=True,
     )
 
 
 def _has_watchdog(variables: PatroniServer, context: Context) -> bool:
-    return variables.patroni.watchdog != "off" and not context.facts.shares_kernel
+    facts = context.facts
+    return variables.patroni.watchdog != "off" and facts.has_watchdog and not facts.shares_kernel
 
 
 def _watchdog(variables: PatroniServer, context: Context) -> Software:

@@ -17,6 +17,7 @@ from pgstead.modules.parts.model import Line, Many, MaybeLine, Model, Secret, Ve
 from pgstead.modules.parts.network import Network
 from pgstead.modules.parts.postgresql_packages import PackageSource
 from pgstead.modules.patroni_server.parameters import refuse_managed
+from pgstead.spec.machines import PatroniInstall, Watchdog
 
 __all__ = [
     "Application",
@@ -188,7 +189,7 @@ class Patroni(Model):
             " -1: half of ttl. There is no watchdog on the platform local."
         ),
     )
-    watchdog: Literal["softdog", "i6300esb", "off"] = Field(
+    watchdog: Watchdog = Field(
         default="softdog",
         description=(
             "What resets a guest whose Patroni hangs: the kernel's softdog, a device of the"
@@ -260,7 +261,7 @@ class PatroniServer(DataGuest):
     patroni_version: MaybeLine = Field(
         default=None, pattern=r"^\d+(\.\d+)*$", description="Version of Patroni, 4.0 or newer."
     )
-    patroni_install: Literal["venv", "package"] = Field(
+    patroni_install: PatroniInstall = Field(
         default="venv",
         description=(
             "Where Patroni comes from on guests: PyPI, into a virtual environment, or a package"

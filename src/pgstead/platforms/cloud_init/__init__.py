@@ -6,8 +6,8 @@ first.user_data, first.meta_data, first.network_config
 
 from __future__ import annotations
 
-from pgstead.platforms.cloud_init.first_boot import Access, FirstBoot, first_boot
-from pgstead.platforms.cloud_init.places import conventional
+from pgstead.platforms.cloud_init.first_boot import Access, FirstBoot, apt_version, first_boot
+from pgstead.platforms.cloud_init.places import conventional, conventional_text
 from pgstead.platforms.cloud_init.script import DONE, FAILED
 from pgstead.platforms.cloud_init.units import unit, unit_name, unit_path
 
@@ -16,7 +16,9 @@ __all__ = [
     "FAILED",
     "Access",
     "FirstBoot",
+    "apt_version",
     "conventional",
+    "conventional_text",
     "first_boot",
     "unit",
     "unit_name",

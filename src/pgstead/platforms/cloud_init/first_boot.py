@@ -19,6 +19,9 @@ from pgstead.render import yaml_block
 NO_CLUSTER = "/etc/postgresql-common/createcluster.conf"
 """Debian's packages make a PostgreSQL cluster of their own unless told not to."""
 
+VOLATILE = "/etc/tmpfiles.d/00-pgstead.conf"
+"""The first file in order of names wins over packages' own lines for the same folder."""
+
 
 @dataclass(frozen=True, slots=True)
 class Access:
@@ -140,7 +143,7 @@ def _packages(machine: Machine, access: Access) -> dict[str, Any]:
     if not machine.guest.install:
         return {}
     wanted = [
-        one.name if one.version is None else [one.name, one.version]
+        one.name if one.version is None else [one.name, apt_version(one.version)]
         for one in machine.software.packages
     ]
     wanted += [name for name in access.packages if name not in wanted]
@@ -153,6 +156,11 @@ def _packages(machine: Machine, access: Access) -> dict[str, Any]:
         "content": "create_main_cluster = false\n",
     }
     return {"package_update": True, "packages": wanted, "write_files": [policy, cluster]}
+
+
+def apt_version(version: str) -> str:
+    """A version as apt takes it: without a revision, any revision of it."""
+    return version if "-" in version else f"{version}*"
 
 
 def _files(machine: Machine, bindings: Mapping[str, str]) -> dict[str, Any]:
@@ -172,7 +180,7 @@ def _services(machine: Machine, data_serial: str | None) -> dict[str, Any]:
         for one in software.services
     ]
     if lines := volatile(machine):
-        units.append(_file("/etc/tmpfiles.d/pgstead.conf", "0644", lines))
+        units.append(_file(VOLATILE, "0644", lines))
     script = _file(SCRIPT, "0755", first_boot_script(machine, data_serial))
     return {"write_files": [*units, script], "runcmd": [[SCRIPT]]}
 

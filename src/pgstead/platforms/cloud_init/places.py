@@ -35,7 +35,7 @@ def conventional(machine: Machine) -> Machine:
     folder = postgresql_folder(machine)
 
     def text(value: str) -> str:
-        return replace_tokens(value, lambda kind, name: _place(kind, name, folder))
+        return conventional_text(value, folder)
 
     software = machine.software
     return replace(
@@ -61,6 +61,11 @@ def conventional(machine: Machine) -> Machine:
             ),
         ),
     )
+
+
+def conventional_text(value: str, postgresql: str = POSTGRESQL) -> str:
+    """A text with its tokens replaced; `postgresql` is the folder of PostgreSQL's programs."""
+    return replace_tokens(value, lambda kind, name: _place(kind, name, postgresql))
 
 
 def postgresql_folder(machine: Machine) -> str:

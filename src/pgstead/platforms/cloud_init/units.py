@@ -41,6 +41,7 @@ def unit(service: Service, directories: Sequence[Directory] = (), mount: str | N
         reload=_signal(service.reload_signal),
         stop=_signal(service.stop_signal),
         stop_seconds=service.stop_seconds,
+        kill_mode="process" if service.spares_children else "mixed",
     )
 
 

@@ -44,7 +44,17 @@ def _candidates(ground: Ground, used: set[str]) -> Iterator[str]:
 
 
 def _of_network(ground: Ground, used: set[str]) -> Iterator[str]:
-    host = next(iter(ground.hosts))
+    """Of the first host that is up. Raises `HostDown` if none is."""
+    down: list[HostDown] = []
+    for host in ground.hosts:
+        try:
+            return _of_host(ground, host, used)
+        except HostDown as error:
+            down.append(error)
+    raise down[0]
+
+
+def _of_host(ground: Ground, host: Host, used: set[str]) -> Iterator[str]:
     name = host.network or "default"
     own = ground.settings.networks.get(name)
     if own is not None:

@@ -11,7 +11,7 @@ import libvirt
 from pgstead.engine.resource import Resource, Step, Steps, Unknown
 from pgstead.errors import NotReady, Refused
 from pgstead.machine import Disk, Machine, OnChange, significant
-from pgstead.platforms.libvirt import domains, inside, lower, volumes
+from pgstead.platforms.libvirt import data, domains, inside, installing, lower, volumes
 from pgstead.platforms.libvirt.domain_xml import DATA_DEVICE, OS_DEVICE, resized
 from pgstead.platforms.libvirt.errors import explained
 from pgstead.platforms.libvirt.ground import Ground
@@ -99,8 +99,9 @@ class Changing:
     def _volume(self, disk: Disk, use: str) -> Volume:
         if disk.volume_id is not None:
             return volumes.existing(self.host, disk.pool or self.host.pool, disk.volume_id)
-        pool, name = self.resource.place["volumes"][use]
-        return volumes.existing(self.host, pool, name)
+        own = data.own(self.host, self.resource.place, use)
+        assert own is not None  # noqa: S101 - `lower` names one wherever none is given
+        return volumes.existing(self.host, *own)
 
     def _start(self) -> None:
         domains.start(self.host, self.ground.domain(self.resource.place))
@@ -123,7 +124,7 @@ class Changing:
         running = self._running()
         stopped = frozenset(one for one, value in running.items() if value == STOPPED)
         todo = actions(self.machine.software, changed, stopped)
-        yield Step(f"push files to {name}", partial(self._push, todo, changed))
+        yield Step(f"push {_what(todo)} to {name}", partial(self._push, todo, changed))
         for service in todo.reload:
             yield Step(f"reload {service} on {name}", partial(self._reload, service))
         for service in (*todo.start, *todo.restart):
@@ -157,8 +158,14 @@ class Changing:
         return self.ground.guest(self.resource)
 
 
+def _what(todo: Actions) -> str:
+    """What is brought to a machine, in words."""
+    packages = (f"the package {one.name}" for one in todo.install)
+    return ", ".join(("files", *packages, *(one.name for one in todo.setup)))
+
+
 def push(guest: Guest, todo: Actions, changed: Mapping[str, OnChange]) -> None:
-    """Write and remove files and units; services are told later."""
+    """Write and remove files and units, install and set up; services are told later."""
     units = [
         key.partition(":")[2]
         for key in changed
@@ -167,6 +174,8 @@ def push(guest: Guest, todo: Actions, changed: Mapping[str, OnChange]) -> None:
     guest.retire(todo.retire)
     guest.push(todo.push)
     guest.remove(todo.remove)
+    installing.install(guest, todo.install)
+    installing.set_up(guest, todo.setup)
     guest.push_units(units)
 
 

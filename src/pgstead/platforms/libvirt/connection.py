@@ -54,10 +54,14 @@ class Host:
             return self._opened
 
     @property
+    def driver(self) -> str:
+        """Which of libvirt's drivers makes its machines: `qemu`, `lxc`."""
+        return self.uri.partition(":")[0].partition("+")[0]
+
+    @property
     def is_local(self) -> bool:
         """Whether the host is this machine."""
-        place = self.uri.partition("://")[2]
-        return place.startswith("/")
+        return is_local(self.uri)
 
     def close(self) -> None:
         """Close the connection if there is one."""
@@ -65,6 +69,11 @@ class Host:
             if self._opened is not None:
                 self._opened.close()
             self._opened = None
+
+
+def is_local(uri: str) -> bool:
+    """Whether a URI names no other machine."""
+    return uri.partition("://")[2].startswith("/")
 
 
 class Hosts:

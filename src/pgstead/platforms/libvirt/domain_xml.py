@@ -20,7 +20,10 @@ SERIAL_LENGTH = 20
 
 @dataclass(frozen=True, slots=True)
 class DomainDisk:
-    """A volume as a disk; the guest finds it as /dev/disk/by-id/virtio-<serial>."""
+    """A volume as a disk; the guest finds it as /dev/disk/by-id/virtio-<serial>.
+
+    In a container it is a folder, `path`, that is mounted at `mount`.
+    """
 
     pool: str
     volume: str
@@ -28,6 +31,8 @@ class DomainDisk:
     device: str
     serial: str
     boot: bool = False
+    path: str = ""
+    mount: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

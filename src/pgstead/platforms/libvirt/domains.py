@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from xml.etree.ElementTree import Element
 
 import libvirt
 
@@ -74,6 +75,11 @@ def addresses(host: Host, own: set[str]) -> dict[str, str]:
             for address in about.get("addresses", ()):
                 found[str(address)] = f"the domain {domain.name()} on {host.name}"
     return found
+
+
+def config(domain: Any) -> Element:
+    """A domain's XML as its next start takes it."""
+    return parsed(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
 
 
 def is_on(domain: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from pgstead.errors import PlatformError
 from pgstead.machine import Machine, Nic
 from pgstead.platforms.libvirt import domains, kvm, networks, pools, volumes
 from pgstead.platforms.libvirt.connection import Host, Hosts
+from pgstead.platforms.libvirt.drivers import driver_of
 from pgstead.platforms.libvirt.guest import Guest
 from pgstead.platforms.libvirt.keys import Keys
 from pgstead.platforms.libvirt.naming import Naming
@@ -58,17 +59,18 @@ class Ground:
         return self.reach_of(machine, address, user, domain)
 
     def virt_type(self, host: Host) -> str:
-        """Either kvm or qemu, as the stack file says or as a guest proves; asked once per host."""
-        wanted = self.settings.virt_type
-        if wanted == "qemu":
+        """As the driver, the stack file, or a guest that runs says; tried once per host."""
+        wanted = driver_of(host).virt_type or self.settings.virt_type
+        if wanted not in ("auto", "kvm"):
             return wanted
         with self._guard:
             if host.name not in self._proofs:
                 if wanted == "kvm":
-                    kvm.require(host)
+                    kvm.require(host, self.cpu("kvm"))
                     self._proofs[host.name] = "kvm"
                 else:
-                    self._proofs[host.name] = "qemu" if kvm.works(host, "kvm") else "kvm"
+                    reason = kvm.proven(host, self.cpu("kvm"))
+                    self._proofs[host.name] = "qemu" if reason else "kvm"
             return self._proofs[host.name]
 
     def cpu(self, virt_type: str) -> str:
@@ -85,13 +87,9 @@ class Ground:
             uuid = self.naming.uuid("network", name)
             networks.make(host, name, uuid, network.subnet, network.mode)
 
-    def clear(self, host: Host, used: Iterable[str] = ()) -> list[str]:
-        """Remove the stack's own images, networks and empty pools; gives the pools that stay.
-
-        `used` are the pools that its machines had volumes in.
-        """
-        for pool in {host.pool, *used}:
-            volumes.remove_ending(host, pool, self.naming.image_suffix)
+    def clear(self, host: Host) -> list[str]:
+        """Remove the stack's own images, networks and empty pools; gives the pools that stay."""
+        volumes.remove_ending(host, self.naming.image_suffix)
         for name in self.settings.networks:
             networks.remove(host, self.naming.uuid("network", name))
         kept = (pools.remove(host, self.naming.uuid("pool", name)) for name in self.settings.pools)

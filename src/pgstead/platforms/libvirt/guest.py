@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -20,6 +21,10 @@ from pgstead.waiting import wait
 RESULT = "/var/lib/cloud/data/result.json"
 """What cloud-init writes when it has ended, with the errors of its modules."""
 
+ASK_SECONDS = 30.0
+"""How often a machine whose console tells of its first boot is asked besides whether that has
+ended: each question takes what the boot needs, above all where processors are emulated."""
+
 RELOAD_SECONDS = 30.0
 _POLL = (0.2, 2.0)
 _PORT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 3).close()"
@@ -30,6 +35,7 @@ class Guest:
 
     def __init__(self, machine: Machine, host: Host, domain: Any, reach: Reach | None) -> None:
         self.machine, self.host, self.domain, self.reach = machine, host, domain, reach
+        self._unreached: str | None = None
 
     # -- the first boot
 
@@ -52,17 +58,30 @@ class Guest:
 
     def wait_first_boot(self, console: Console, seconds: float) -> None:
         """Until cloud-init has ended well. Raises `PlatformError` with what failed."""
+        asked = time.monotonic()
 
         def ended() -> bool:
+            nonlocal asked
             self._check_runs(console)
             if (line := console.says(FAILED)) is not None:
                 raise self._failed(line, console)
-            if self.reach is not None:
-                return self._has_result(console)
-            return self._tray_is_open() or console.says(DONE) is not None
+            heard = self._tray_is_open() or console.says(DONE) is not None
+            if self.reach is None:
+                return heard
+            talks = console.says("cloud-init") is not None
+            if talks and not heard and time.monotonic() < asked + ASK_SECONDS:
+                return False
+            asked = time.monotonic()
+            return self._has_result(console)
 
         try:
-            wait(ended, deadline=seconds, what=f"the first boot of {self._name}", interval=_POLL)
+            wait(
+                ended,
+                deadline=seconds,
+                what=f"the first boot of {self._name}",
+                error=lambda: self._unreached,
+                interval=_POLL,
+            )
         except NotReady as error:
             raise NotReady(
                 f"{error.message}\nits console's last lines:\n{console.tail()}",
@@ -74,7 +93,8 @@ class Guest:
             if not self.domain.isActive():
                 raise PlatformError(
                     f"{self._name} ended during its first boot\n{console.tail()}",
-                    hint=f"see /var/log/libvirt/qemu/{self.domain.name()}.log on the host",
+                    hint=f"see /var/log/libvirt/{self.host.driver}/{self.domain.name()}.log on"
+                    " the host",
                 )
 
     def _has_result(self, console: Console) -> bool:
@@ -82,8 +102,10 @@ class Guest:
         assert self.reach is not None  # noqa: S101 - the caller looked
         try:
             text = self.reach.read(RESULT)
-        except PgsteadError:
+        except PgsteadError as error:
+            self._unreached = error.message
             return False
+        self._unreached = None
         if text is None:
             return False
         errors = [str(one) for one in json.loads(text).get("v1", {}).get("errors", [])]

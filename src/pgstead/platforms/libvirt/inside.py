@@ -17,6 +17,7 @@ from pgstead.platforms.software import (
     RUNNING,
     STOPPED,
     content_digest,
+    is_version,
     octal,
     plain_digest,
 )
@@ -24,7 +25,7 @@ from pgstead.reach.base import Reach
 
 SECONDS = 60.0
 
-_LOOK = """
+_LOOK = r"""
 import base64, json, os, stat, subprocess, sys
 asked = json.loads(base64.b64decode(sys.argv[1]))
 def look(path):
@@ -38,11 +39,28 @@ def look(path):
         return {"mode": mode, "folder": folder, "text": text}
     except (FileNotFoundError, NotADirectoryError):
         return None
+def packages(*names):
+    shown = "${Package}\t${db:Status-Status}\t${Version}\t${Provides}\n"
+    said = subprocess.run(
+        ["dpkg-query", "-W", "-f", shown, *names], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    found, provided = {}, {}
+    for line in said.stdout.decode().splitlines():
+        name, status, version, provides = line.split("\t")
+        if status == "installed":
+            found[name] = version
+            provided.update((one.split()[0], "") for one in provides.split(",") if one.strip())
+    return {**provided, **found}
+there = packages(*asked["packages"]) if asked["packages"] else {}
+if not there.keys() >= set(asked["packages"]):  # others may provide it: ask for them all
+    there = packages()
 units = {}
 if asked["units"]:
     said = subprocess.run(["systemctl", "is-active", *asked["units"]], stdout=subprocess.PIPE)
     units = dict(zip(asked["units"], said.stdout.decode().split()))
-print(json.dumps({"paths": {path: look(path) for path in asked["paths"]}, "units": units}))
+paths = {path: look(path) for path in asked["paths"]}
+versions = {name: there.get(name) for name in asked["packages"]}
+print(json.dumps({"paths": paths, "units": units, "packages": versions}))
 """
 
 
@@ -52,6 +70,7 @@ class Seen:
 
     paths: Mapping[str, Mapping[str, Any] | None]
     units: Mapping[str, str]
+    packages: Mapping[str, str | None]
 
     def text(self, path: str) -> str | None:
         """A file's text; None where there is none."""
@@ -70,16 +89,22 @@ def look(reach: Reach, keys: Iterable[str]) -> Seen:
     split = [key.partition(":") for key in keys]
     files = {name for kind, _, name in split if kind == "file"}
     files |= {unit_path(name) for kind, _, name in split if kind == "service"}
-    paths = files | {name for kind, _, name in split if kind in ("mode", "directory")}
+    paths = files | {name for kind, _, name in split if kind in ("mode", "directory", "setup")}
     units = {unit_name(name) for kind, _, name in split if kind in ("running", "service")}
-    asked = {"files": sorted(files), "paths": sorted(paths), "units": sorted(units)}
+    packages = {name for kind, _, name in split if kind == "package"}
+    asked = {
+        "files": sorted(files),
+        "paths": sorted(paths),
+        "units": sorted(units),
+        "packages": sorted(packages),
+    }
     packed = base64.b64encode(json.dumps(asked).encode()).decode()
     done = reach.run(["python3", "-c", _LOOK, packed], timeout=SECONDS)
     try:
         found = json.loads(done.stdout)
     except ValueError:
         raise PlatformError(f"the machine's answer is none: {done.stderr or done.stdout}") from None
-    return Seen(found["paths"], found["units"])
+    return Seen(found["paths"], found["units"], found["packages"])
 
 
 def values(
@@ -92,12 +117,14 @@ def values(
     except PgsteadError as error:
         return dict.fromkeys(wanted, Unknown(error.message))
     secrets = _secrets(target)
-    found = {key: _value(seen, key, secrets, digest) for key in wanted}
+    found = {key: _value(seen, key, secrets, digest, target.values.get(key)) for key in wanted}
     return {key: value for key, value in found.items() if value is not None}
 
 
-def _value(seen: Seen, key: str, secrets: set[str], digest: Any) -> Value:
+def _value(seen: Seen, key: str, secrets: set[str], digest: Any, should: Value) -> Value:
     kind, _, name = key.partition(":")
+    if kind == "package":
+        return _package(seen.packages.get(name), should)
     if kind == "file":
         text = seen.text(name)
         return None if text is None else content_digest(text, digest if name in secrets else None)
@@ -106,12 +133,22 @@ def _value(seen: Seen, key: str, secrets: set[str], digest: Any) -> Value:
         return None if text is None else plain_digest(text)
     if kind == "running":
         return RUNNING if seen.active(name) else STOPPED
-    there = seen.paths.get(name)
+    return _place(seen.paths.get(name), kind)
+
+
+def _place(there: Mapping[str, Any] | None, kind: str) -> Value:
     if there is None:
         return None
     if kind == "mode":
         return octal(there["mode"])
-    return PRESENT if there["folder"] else None
+    return PRESENT if there["folder"] or kind == "setup" else None
+
+
+def _package(there: str | None, wanted: Value) -> Value:
+    """The wanted version, if what is there is one of it; else what is there."""
+    if there is None or wanted == PRESENT:
+        return None if there is None else PRESENT
+    return wanted if is_version(there, str(wanted)) else there or PRESENT
 
 
 def _secrets(target: Resource | Recorded) -> set[str]:

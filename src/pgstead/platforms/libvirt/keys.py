@@ -10,6 +10,8 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from pgstead import redaction
+
 MATERIAL = "ssh-keys"
 """The name of the secret that all keys follow from."""
 
@@ -29,6 +31,10 @@ class Keys:
     """The stack's SSH keys; `secret` gives the secret of that name."""
 
     secret: Callable[[str], str]
+
+    def ask(self) -> None:
+        """Have the secret made, and kept before the first machine knows a key."""
+        self.secret(MATERIAL)
 
     def admin(self) -> SshKey:
         """The key that pgstead logs in with."""
@@ -54,7 +60,10 @@ def derived(secret: str, use: str) -> SshKey:
     public = Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes(*raw)
     blob = _text(_KIND) + _text(public)
     line = f"ssh-ed25519 {base64.b64encode(blob).decode()} pgstead"
-    return SshKey(_private(seed, public, blob, check), line)
+    private = _private(seed, public, blob, check)
+    # Line by line: within other texts, its lines may be indented.
+    redaction.remember([private, *private.splitlines()[1:-1]])
+    return SshKey(private, line)
 
 
 def _private(seed: bytes, public: bytes, blob: bytes, check: bytes) -> str:

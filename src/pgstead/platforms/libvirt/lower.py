@@ -14,6 +14,7 @@ from pgstead.platforms import software
 from pgstead.platforms.base import Digest
 from pgstead.platforms.cloud_init import conventional, unit
 from pgstead.platforms.libvirt.connection import Host
+from pgstead.platforms.libvirt.drivers import driver_of
 from pgstead.platforms.libvirt.naming import Naming
 from pgstead.spec.libvirt import LibvirtPlatform
 
@@ -74,21 +75,19 @@ def complete(machine: Machine, settings: LibvirtPlatform, host: Host, naming: Na
     real = conventional(machine)
     guest = real.guest
     admin = guest.admin
-    return replace(
-        real,
-        guest=replace(
-            guest,
-            os_disk=_os_disk(guest.os_disk, settings, host),
-            data_disk=_data_disk(real, settings, host),
-            nics=_nics(real, settings, host, naming),
-            admin=replace(
-                admin,
-                user=admin.user or settings.admin.user,
-                public_key=admin.public_key or settings.admin.public_key,
-            ),
-            seed_pool=guest.seed_pool or host.pool,
+    whole = replace(
+        guest,
+        os_disk=_os_disk(guest.os_disk, settings, host),
+        data_disk=_data_disk(real, settings, host),
+        nics=_nics(real, settings, host, naming),
+        admin=replace(
+            admin,
+            user=admin.user or settings.admin.user,
+            public_key=admin.public_key or settings.admin.public_key,
         ),
+        seed_pool=guest.seed_pool or host.pool,
     )
+    return replace(real, guest=driver_of(host).fit(whole))
 
 
 def _os_disk(disk: Disk, settings: LibvirtPlatform, host: Host) -> Disk:
@@ -109,8 +108,9 @@ def _data_disk(machine: Machine, settings: LibvirtPlatform, host: Host) -> Disk 
         disk = _wish(machine)
     if disk is None:
         return None
-    size = disk.size or (settings.data_size if disk.volume_id is None else None)
-    if disk.volume_id is None and size is None:
+    own = disk.size is not None or disk.volume_id is not None
+    size = disk.size if own else settings.data_size
+    if disk.volume_id is None and not size:
         return None
     return replace(disk, size=size, pool=disk.pool or host.pool)
 
@@ -227,7 +227,7 @@ def _size(key: str, disk: Disk, recorded: Recorded | None) -> Attribute:
 def _inside(machine: Machine, digest: Digest, *, sees_inside: bool) -> dict[str, Attribute]:
     if not machine.guest.running:
         return {}
-    found = software.attributes(machine, digest)
+    found = {**software.attributes(machine, digest), **software.installed(machine)}
     for service in machine.software.services:
         text = unit_text(machine, service.name)
         key = f"service:{service.name}"

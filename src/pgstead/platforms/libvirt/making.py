@@ -15,7 +15,7 @@ from pgstead.errors import PlatformError, Refused
 from pgstead.machine import Disk, Machine
 from pgstead.membership import StandaloneServer
 from pgstead.platforms.cloud_init import Access, FirstBoot, first_boot
-from pgstead.platforms.libvirt import domains, lower, metadata, networks, volumes
+from pgstead.platforms.libvirt import data, domains, lower, metadata, networks, volumes
 from pgstead.platforms.libvirt.changing import settle
 from pgstead.platforms.libvirt.connection import Host
 from pgstead.platforms.libvirt.console import Console
@@ -25,15 +25,13 @@ from pgstead.platforms.libvirt.domain_xml import (
     SEED_DEVICE,
     Domain,
     DomainDisk,
-    domain_xml,
-    parsed,
-    sources,
     wired,
 )
+from pgstead.platforms.libvirt.drivers import Driver, driver_of
 from pgstead.platforms.libvirt.errors import explained
 from pgstead.platforms.libvirt.ground import Ground
 from pgstead.platforms.libvirt.naming import DATA_SERIAL, OS_SERIAL
-from pgstead.platforms.libvirt.seed import seed_image
+from pgstead.platforms.libvirt.reaching import way
 from pgstead.platforms.libvirt.volumes import Volume
 
 AGENT = "qemu-guest-agent"
@@ -54,6 +52,11 @@ class Making:
     def host(self) -> Host:
         """Where it is made."""
         return self.ground.host(self.place)
+
+    @property
+    def driver(self) -> Driver:
+        """What its kind of machine does its own way."""
+        return driver_of(self.host)
 
     def steps(self) -> Steps:
         """Disks, definition, start, first boot, and what is left of it."""
@@ -104,7 +107,7 @@ class Making:
         found = volumes.find(self.host, pool, name)
         if found is not None:
             return found
-        return volumes.clone(self.host, pool, name, self._base(disk, pool), disk.size)
+        return self.driver.clone(self.host, pool, name, self._base(disk, pool), disk.size)
 
     def _base(self, disk: Disk, pool: str) -> Volume:
         if disk.base is None:
@@ -120,7 +123,8 @@ class Making:
                 if not local.is_file():
                     raise
         with self.host.making:
-            return volumes.upload_image(self.host, pool, local, self.ground.naming.image_suffix)
+            suffix = self.ground.naming.image_suffix
+            return self.driver.upload_image(self.host, pool, local, suffix)
 
     def _data_disk(self) -> Volume | None:
         disk = self.machine.guest.data_disk
@@ -128,13 +132,14 @@ class Making:
             return None
         if disk.volume_id is not None:
             return self._existing(disk)
-        pool, name = self.place["volumes"]["data"]
+        own = data.own(self.host, self.place, data.DATA)
+        assert own is not None  # noqa: S101 - `lower` names one wherever none is given
+        pool, name = own
         found = volumes.find(self.host, pool, name)
         if found is not None:
             return found
         self._refuse_lost_data(f"{pool}/{name}")
-        assert disk.size is not None  # noqa: S101 - `lower` leaves out a disk without either
-        return volumes.make(self.host, pool, name, disk.size)
+        return self.driver.make(self.host, pool, name, disk.size)
 
     def _refuse_lost_data(self, volume: str) -> None:
         """A member's data comes from the others; a standalone server's from nowhere."""
@@ -163,8 +168,8 @@ class Making:
             return
         boot = self._first_boot()
         pool, name = self.place["volumes"]["seed"]
-        seed = volumes.upload(self.host, pool, name, seed_image(boot.files))
-        xml = domain_xml(self._domain(seed))
+        seed = self.driver.upload_seed(self.host, pool, name, boot.files)
+        xml = self.driver.xml(self._domain(seed))
         with explained(f"definition of {self.domain_name}", self.host.name):
             made = self.host.connection.defineXMLFlags(xml, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
             made.setAutostart(int(self.machine.guest.autostart))
@@ -172,11 +177,7 @@ class Making:
     def _domain(self, seed: Volume) -> Domain:
         guest, host = self.machine.guest, self.host
         virt_type = self.ground.virt_type(host)
-        system, data = self._system_disk(), self._data_disk()
         found = [networks.wire(host, nic) for nic in guest.nics]
-        disks = [DomainDisk(system.pool, system.name, system.format, OS_DEVICE, OS_SERIAL, True)]
-        if data is not None:
-            disks.append(DomainDisk(data.pool, data.name, data.format, DATA_DEVICE, DATA_SERIAL))
         return Domain(
             name=self.domain_name,
             uuid=self.uuid,
@@ -184,14 +185,23 @@ class Making:
             memory=guest.size.memory,
             vcpus=guest.size.vcpus,
             virt_type=virt_type,
-            disks=disks,
+            disks=self._disks(),
             wires=found,
-            seed=DomainDisk(seed.pool, seed.name, "raw", SEED_DEVICE, ""),
+            seed=DomainDisk(seed.pool, seed.name, seed.format, SEED_DEVICE, "", path=seed.path),
             cpu=self.ground.cpu(virt_type),
             machine_type=self.ground.settings.machine_type,
             watchdog=guest.watchdog if guest.watchdog != "softdog" else None,
             metadata=self._about(wired(found)),
         )
+
+    def _disks(self) -> list[DomainDisk]:
+        """The system's first."""
+        found, disk = self._system_disk(), self.machine.guest.data_disk
+        disks = [_disk(found, OS_DEVICE, OS_SERIAL, boot=True)]
+        extra = self._data_disk()
+        if disk is not None and extra is not None:
+            disks.append(_disk(extra, DATA_DEVICE, DATA_SERIAL, mount=disk.mount))
+        return disks
 
     def _about(self, wiring: str) -> dict[str, Any]:
         values = self.resource.values
@@ -209,19 +219,21 @@ class Making:
 
     def _first_boot(self) -> FirstBoot:
         guest = self.machine.guest
-        keys, settings = self.ground.keys, self.ground.settings
+        keys = self.ground.keys
         host_key = keys.host(self.machine.name)
+        shared = all(nic.macvtap for nic in guest.nics)
+        entered = way(self.ground.settings, shared=shared, local=self.host.is_local)
         access = Access(
-            authorized_keys=(keys.admin().public,) if settings.reach == "ssh" else (),
+            authorized_keys=(keys.admin().public,) if entered == "ssh" else (),
             host_key=(host_key.private, host_key.public),
-            packages=(AGENT,) if settings.reach == "guest_agent" else (),
+            packages=(AGENT,) if entered == "guest_agent" else (),
         )
         nics = self.ground.networked(self.machine, self.host)
         return first_boot(
             replace(self.machine, guest=replace(guest, nics=nics)),
             access,
             bindings=self.bindings,
-            data_serial=DATA_SERIAL if guest.data_disk is not None else None,
+            data_serial=self.driver.data_serial if guest.data_disk is not None else None,
         )
 
     def _seed_mark(self) -> str:
@@ -236,10 +248,7 @@ class Making:
         if domains.is_on(domain):
             domains.start(self.host, domain)
             return
-        with explained(f"start of {self.domain_name}", self.host.name):
-            domain.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
-            self._console = Console(self.host.connection, domain)
-            domain.resume()
+        self._console = self.driver.start(self.host, domain)
 
     def wait_first_boot(self) -> None:
         """Until cloud-init has ended well; what it says when it has not is told."""
@@ -258,7 +267,7 @@ class Making:
     def remove_seed(self) -> None:
         """Take the first boot's disk out of its drive and delete it: it holds secrets."""
         domain = self.ground.domain(self.place)
-        eject(self.host, domain)
+        self.driver.eject(self.host, domain)
         volumes.remove(self.host, *self.place["volumes"]["seed"])
 
     def wait_ready(self) -> None:
@@ -271,24 +280,12 @@ class Making:
     def _is_set_up(self) -> bool:
         """Whether it is there and its first boot has ended: its disk is gone from the drive."""
         domain = domains.find(self.host, self.uuid)
-        return domain is not None and not sources(config(domain)).get(SEED_DEVICE)
+        return domain is not None and not self.driver.has_seed(domains.config(domain))
 
 
-def eject(host: Host, domain: Any) -> None:
-    """Empty the drive of the first boot's disk, for now and for all later starts."""
-    xml = (
-        "<disk type='file' device='cdrom'><driver name='qemu' type='raw'/>"
-        f"<target dev='{SEED_DEVICE}' bus='scsi'/><readonly/></disk>"
+def _disk(
+    volume: Volume, device: str, serial: str, *, boot: bool = False, mount: str | None = None
+) -> DomainDisk:
+    return DomainDisk(
+        volume.pool, volume.name, volume.format, device, serial, boot, volume.path, mount
     )
-    with explained(f"ejection of the first boot's disk of {domain.name()}", host.name):
-        if domains.is_on(domain) and sources(parsed(domain.XMLDesc())).get(SEED_DEVICE):
-            # Forced: a guest that has it mounted has no more use of it.
-            flags = libvirt.VIR_DOMAIN_AFFECT_LIVE | libvirt.VIR_DOMAIN_DEVICE_MODIFY_FORCE
-            domain.updateDeviceFlags(xml, flags)
-        if sources(config(domain)).get(SEED_DEVICE):
-            domain.updateDeviceFlags(xml, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
-
-
-def config(domain: Any) -> Any:
-    """A domain's XML as its next start takes it."""
-    return parsed(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))

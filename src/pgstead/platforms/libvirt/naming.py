@@ -30,6 +30,11 @@ class Naming:
         return f"{self.domain(machine)}-{use}-{self._mark}{suffix}"
 
     @property
+    def data_suffix(self) -> str:
+        """What the names of data volumes end with, but for the number of a later one."""
+        return f"-data-{self._mark}"
+
+    @property
     def image_suffix(self) -> str:
         """What the names of base images end with that were uploaded for this stack."""
         return f"-image-{self._mark}"

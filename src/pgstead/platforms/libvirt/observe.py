@@ -12,8 +12,8 @@ from pgstead.engine.resource import Observed, Present, Recorded, Resource, Unkno
 from pgstead.errors import PgsteadError, PlatformError
 from pgstead.machine import Machine
 from pgstead.platforms.base import Digest
-from pgstead.platforms.libvirt import domains, inside, lower, metadata, volumes
-from pgstead.platforms.libvirt.connection import Host
+from pgstead.platforms.libvirt import data, domains, inside, lower, metadata, volumes
+from pgstead.platforms.libvirt.connection import Host, HostDown
 from pgstead.platforms.libvirt.domain_xml import DATA_DEVICE, OS_DEVICE, parsed, wired, wires
 from pgstead.platforms.libvirt.errors import explained
 from pgstead.platforms.libvirt.ground import Ground
@@ -47,7 +47,7 @@ def _machine(ground: Ground, target: Resource | Recorded, digest: Digest) -> Obs
         with explained(f"state of {place['domain']}", host.name):
             return _Look(ground, host, domain, target, place).present(digest)
     except PlatformError as error:
-        return Unknown(error.message)
+        return Unknown(error.message, down=isinstance(error, HostDown))
 
 
 def _place(ground: Ground, target: Resource | Recorded) -> Mapping[str, Any]:
@@ -80,6 +80,11 @@ class _Look:
 
     def present(self, digest: Digest) -> Present:
         values = {**self._outside(), **self._disks(), **self._inside(digest)}
+        if self.on and lower.SOFTWARE in self.wanted:
+            self.notes.append(
+                "is not looked into (reach: none): whether its services run, and its files are as"
+                " they were made, is unknown"
+            )
         return Present(values, tuple(self.notes))
 
     def _outside(self) -> Values:
@@ -141,7 +146,7 @@ class _Look:
         return known.values.get(key) if known else None
 
     def _volume(self, use: str, device: str) -> volumes.Volume | None:
-        own = self.place["volumes"].get(use)
+        own = data.own(self.host, self.place, use)
         if own is not None:
             return volumes.find(self.host, *own)
         machine = self.target.body if isinstance(self.target, Resource) else None

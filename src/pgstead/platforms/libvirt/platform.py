@@ -12,14 +12,16 @@ from pgstead.machine import Machine, OnChange
 from pgstead.modules.base import Facts
 from pgstead.platforms.base import Digest, Power
 from pgstead.platforms.libvirt import addresses, domains, lower, metadata
+from pgstead.platforms.libvirt import data as data_volumes
 from pgstead.platforms.libvirt.changing import SHUTDOWN_SECONDS, Changing
 from pgstead.platforms.libvirt.connection import Host, Hosts
+from pgstead.platforms.libvirt.drivers import driver_of
 from pgstead.platforms.libvirt.ground import Ground, ReachOf
 from pgstead.platforms.libvirt.keys import Keys
 from pgstead.platforms.libvirt.making import Making
 from pgstead.platforms.libvirt.naming import Naming
 from pgstead.platforms.libvirt.observe import observe
-from pgstead.platforms.libvirt.reaching import reach_of
+from pgstead.platforms.libvirt.reaching import forget, reach_of
 from pgstead.platforms.libvirt.removing import remove
 from pgstead.reach.base import Reach
 from pgstead.spec.libvirt import LibvirtPlatform as Settings
@@ -58,11 +60,11 @@ class LibvirtPlatform:
         reach: ReachOf | None = None,
     ) -> None:
         naming = Naming(stack_name, stack_id, settings.name_prefix)
-        keys = Keys(secret)
+        keys, self.folder = Keys(secret), folder
         self.ground = Ground(
             settings=settings,
             naming=naming,
-            hosts=Hosts(_hosts(settings)),
+            hosts=Hosts(hosts_of(settings)),
             keys=keys,
             reach_of=reach or reach_of(settings, keys, folder),
             recorded=recorded,
@@ -70,7 +72,8 @@ class LibvirtPlatform:
 
     def resolve(self) -> Facts:
         """What runs in the machines is the image's or their packages' business: not known."""
-        return Facts(self.kind)
+        own_kernel = all(driver_of(host).own_kernel for host in self.ground.hosts)
+        return Facts(self.kind, has_watchdog=own_kernel)
 
     def allocate(self, machines: Iterable[str], taken: Mapping[str, str]) -> Mapping[str, str]:
         """Free addresses of the range in the stack file, or of the network."""
@@ -82,6 +85,7 @@ class LibvirtPlatform:
 
     def lower(self, machines: Iterable[Machine], digest: Digest) -> tuple[Resource, ...]:
         """The machines, each on its host, complete."""
+        self.ground.keys.ask()
         known, recorded = tuple(machines), self.ground.recorded()
         placed = lower.spread(known, self.ground.hosts.names, recorded)
         return tuple(
@@ -121,18 +125,25 @@ class LibvirtPlatform:
         return remove(self.ground, recorded, data)
 
     def kept(self) -> tuple[Path, ...]:
-        """Data volumes that the state still tells of, as POOL/VOLUME."""
-        volumes = (one.place.get("volumes", {}) for one in self.ground.recorded().values())
-        return tuple(Path(*each["data"]) for each in volumes if "data" in each)
+        """Data volumes of machines that are no more, as POOL/VOLUME; with their host if several."""
+        return tuple(map(Path, data_volumes.left(self.ground)))
 
     def dispose(self, *, data: Data) -> tuple[Path, ...]:
         """Remove the stack's own networks and pools; gives the data volumes that were kept."""
-        del data
-        records = list(self.ground.recorded().values())
-        used = {pool for one in records for pool, _ in one.place.get("volumes", {}).values()}
         for host in self.ground.hosts:
-            self.ground.clear(host, used)
+            if data is Data.DELETE:
+                data_volumes.remove_all(self.ground, host)
+            self.ground.clear(host)
+        forget(self.folder)
         return self.kept()
+
+    def keeps_data(self, machine: str) -> bool:
+        """Whether a machine's data volume is there and holds something."""
+        record = self.ground.recorded().get(f"{lower.KIND}.{machine}")
+        return record is not None and "host" in record.place and self._holds(record)
+
+    def _holds(self, record: Recorded) -> bool:
+        return data_volumes.holds(self.ground, record.place)
 
     def reach(self, machine: str) -> Reach:
         """How to push to, run on and read from a machine."""
@@ -176,6 +187,10 @@ class LibvirtPlatform:
             return Power(on=False)
         return Power(on=True, boot=domains.boot(domain))
 
+    def trouble(self) -> str:
+        """Guests look after their services themselves, and hosts after their guests."""
+        return ""
+
     def power_off(self, machine: str, boot: str) -> None:
         """End the domain at once. Raises `Refused` if it was started again since."""
         place = self._record(machine).place
@@ -213,7 +228,8 @@ def _answers(way: Reach) -> bool:
         return False
 
 
-def _hosts(settings: Settings) -> dict[str, Host]:
+def hosts_of(settings: Settings) -> dict[str, Host]:
+    """The hosts that a stack file names, by name; one that has no name is called `host`."""
     if not settings.hosts:
         one = Host(
             ONLY_HOST,

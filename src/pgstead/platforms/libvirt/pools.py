@@ -5,6 +5,7 @@ from __future__ import annotations
 from xml.sax.saxutils import escape
 
 from pgstead.errors import PlatformError
+from pgstead.platforms.libvirt import volumes
 from pgstead.platforms.libvirt.connection import Host
 from pgstead.platforms.libvirt.errors import explained
 
@@ -40,7 +41,7 @@ def remove(host: Host, uuid: str) -> str | None:
             if each.UUIDString() != uuid:
                 continue
             if each.isActive():
-                each.refresh()
+                volumes.refresh(each)
                 if each.listAllVolumes():
                     return str(each.name())
                 each.destroy()

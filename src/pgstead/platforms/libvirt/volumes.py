@@ -12,11 +12,16 @@ from xml.sax.saxutils import escape
 import libvirt
 
 from pgstead.errors import PlatformError, Refused
+from pgstead.platforms.libvirt import folders
 from pgstead.platforms.libvirt.connection import Host
 from pgstead.platforms.libvirt.domain_xml import parsed
 from pgstead.platforms.libvirt.errors import explained, names
+from pgstead.waiting import wait
 
 GIB = 1024**3
+REFRESH_SECONDS = 300.0
+"""For others' volumes, which may be copies of images."""
+
 _FOLDERS = ("dir", "fs", "netfs", "vstorage")
 """Kinds of pools whose volumes are files, which may be qcow2."""
 
@@ -47,6 +52,25 @@ def pool(host: Host, name: str) -> Any:
         return found[name]
 
 
+def refresh(there: Any) -> None:
+    """Look into a pool anew. libvirt refuses that while a volume is made in it: then wait."""
+    wait(
+        lambda: _refreshed(there),
+        deadline=REFRESH_SECONDS,
+        what=f"the volumes that are made in the storage pool {there.name()}",
+    )
+
+
+def _refreshed(there: Any) -> bool:
+    try:
+        there.refresh()
+    except libvirt.libvirtError as error:
+        if "asynchronous jobs" in str(error.get_error_message()):
+            return False
+        raise
+    return True
+
+
 def find(host: Host, pool_name: str, name: str) -> Volume | None:
     """The volume of that name in a pool."""
     there = pool(host, pool_name)
@@ -57,15 +81,16 @@ def find(host: Host, pool_name: str, name: str) -> Volume | None:
             raise
     # Somebody may have put it there since libvirt looked.
     with explained(f"storage pool {pool_name}", host.name):
-        there.refresh()
+        refresh(there)
         found = {each.name(): each for each in there.listAllVolumes()}
     return _volume(pool_name, found[name]) if name in found else None
 
 
 def existing(host: Host, pool_name: str, given: str) -> Volume:
-    """A volume that somebody else made, by its path, its key, or its name in the pool.
+    """A volume that somebody else made, by its path, its key, its pool and name, or its name.
 
-    Raises `PlatformError` with those that exist.
+    A name alone is looked for in that pool first, then in all others. Raises `PlatformError`
+    with those that exist.
     """
     connection = host.connection
     for look in (connection.storageVolLookupByPath, connection.storageVolLookupByKey):
@@ -74,11 +99,29 @@ def existing(host: Host, pool_name: str, given: str) -> Volume:
             return _volume(handle.storagePoolLookupByVolume().name(), handle)
         except libvirt.libvirtError:
             continue
-    if "/" not in given:
-        found = find(host, pool_name, given)
-        if found is not None:
-            return found
-    raise _no_volume(host, pool_name, given)
+    where, slash, name = given.rpartition("/")
+    found = None
+    if not slash:
+        found = find(host, pool_name, given) or _elsewhere(host, given)
+    elif "/" not in where and where:
+        found = find(host, where, name)
+    if found is None:
+        raise _no_volume(host, pool_name, given)
+    return found
+
+
+def _elsewhere(host: Host, name: str) -> Volume | None:
+    """The volume of that name in whichever pool has it. Raises `PlatformError` for several."""
+    active = libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE
+    with explained(f"search of the volume {name}", host.name):
+        pools = host.connection.listAllStoragePools(active)
+        found = sorted(str(each.name()) for each in pools if name in each.listVolumes())
+    if len(found) > 1:
+        raise PlatformError(
+            f"several storage pools on {host.name} have a volume {name!r}",
+            hint=f"name one of them: {', '.join(f'{pool_name}/{name}' for pool_name in found)}",
+        )
+    return find(host, found[0], name) if found else None
 
 
 def _no_volume(host: Host, pool_name: str, given: str) -> PlatformError:
@@ -125,6 +168,13 @@ def make(host: Host, pool_name: str, name: str, size: int) -> Volume:
         return _volume(pool_name, there.createXML(_xml(name, size * GIB, kind), 0))
 
 
+def make_folder(host: Host, pool_name: str, name: str) -> Volume:
+    """An empty folder."""
+    there = pool(host, pool_name)
+    with explained(f"volume {name}", host.name):
+        return _volume(pool_name, there.createXML(_xml(name, 0, folders.FORMAT, mode="0755"), 0))
+
+
 def upload(host: Host, pool_name: str, name: str, content: bytes) -> Volume:
     """A raw volume with that content; one of that name is replaced."""
     remove(host, pool_name, name)
@@ -138,7 +188,7 @@ def upload(host: Host, pool_name: str, name: str, content: bytes) -> Volume:
 
 def upload_image(host: Host, pool_name: str, file: Path, suffix: str) -> Volume:
     """A base image of this machine as a volume, named by its content and that suffix; once."""
-    name = f"{file.stem}-{_digest(file)}{suffix}"
+    name = image_name(file, suffix)
     found = find(host, pool_name, name)
     if found is not None:
         return found
@@ -153,8 +203,13 @@ def upload_image(host: Host, pool_name: str, file: Path, suffix: str) -> Volume:
         except BaseException:
             handle.delete(0)
             raise
-        there.refresh()
+        refresh(there)
         return _volume(pool_name, there.storageVolLookupByName(name))
+
+
+def image_name(file: Path, suffix: str) -> str:
+    """What the volume of an image of this machine is called."""
+    return f"{file.stem}-{_digest(file)}{suffix}"
 
 
 def remove(host: Host, pool_name: str, name: str) -> bool:
@@ -163,18 +218,25 @@ def remove(host: Host, pool_name: str, name: str) -> bool:
     if found is None:
         return False
     with explained(f"volume {name}", host.name):
-        found.handle.delete(0)
+        _delete(found.handle)
     return True
 
 
-def remove_ending(host: Host, pool_name: str, suffix: str) -> None:
-    """Delete the volumes of a pool whose names end so; none where there is no such pool."""
-    for there in host.connection.listAllStoragePools():
-        if there.name() == pool_name and there.isActive():
-            there.refresh()
-            for volume in there.listAllVolumes():
-                if volume.name().endswith(suffix):
-                    volume.delete(0)
+def remove_ending(host: Host, suffix: str) -> None:
+    """Delete the volumes whose names end so, in any pool that is active."""
+    active = libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE
+    with explained(f"removal of volumes *{suffix}", host.name):
+        for there in host.connection.listAllStoragePools(active):
+            for name in there.listVolumes():
+                if name.endswith(suffix):
+                    _delete(there.storageVolLookupByName(name))
+
+
+def _delete(handle: Any) -> None:
+    """A folder is emptied first: libvirt deletes none with something in it."""
+    if _format(handle) == folders.FORMAT:
+        folders.clear(handle.path())
+    handle.delete(0)
 
 
 def capacity(volume: Volume) -> int:
@@ -188,16 +250,19 @@ def kind_of(there: Any) -> str:
 
 
 def _volume(pool_name: str, handle: Any) -> Volume:
-    tree = parsed(handle.XMLDesc())
-    kind = tree.find("target/format")
     return Volume(
         pool_name,
         handle.name(),
         handle.path(),
-        "raw" if kind is None else kind.get("type", "raw"),
+        _format(handle),
         int(handle.info()[1]),
         handle,
     )
+
+
+def _format(handle: Any) -> str:
+    kind = parsed(handle.XMLDesc()).find("target/format")
+    return "raw" if kind is None else kind.get("type", "raw")
 
 
 def _xml(name: str, size: int, kind: str | None, backing: str = "", mode: str = "") -> str:

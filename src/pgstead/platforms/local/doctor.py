@@ -6,15 +6,16 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from pgstead.caches import cache_folder
 from pgstead.errors import MissingSoftware, PgsteadError, PlatformError
+from pgstead.platforms.finding import Finding
 from pgstead.platforms.local import sockets
 from pgstead.platforms.local.account import Account, service_account
 from pgstead.platforms.local.binaries import SOFTWARE, Binaries
 from pgstead.platforms.local.packages import DOWNLOAD_SECONDS, unpack
-from pgstead.platforms.local.places import cache_folder, stack_places
+from pgstead.platforms.local.places import stack_places
 from pgstead.run import run
 
 LEAST_FREE = 1024**3
@@ -22,19 +23,6 @@ LEAST_FREE = 1024**3
 
 _NEEDED = ("postgresql", "etcd", "etcdctl", "haproxy", "patroni")
 _TRIED_ADDRESS = "127.97.101.3"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at. `package` is Debian's, where one puts it right."""
-
-    name: str
-    ok: bool
-    found: str
-    version: str = ""
-    path: str = ""
-    package: str | None = None
-    hint: str | None = None
 
 
 def doctor(binaries: Mapping[str, str] | None = None, user: str | None = None) -> list[Finding]:

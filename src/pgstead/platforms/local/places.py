@@ -105,12 +105,6 @@ def stack_places(folder: str | None, name: str, stack_id: str, account: Account)
     return Places(root, short, account)
 
 
-def cache_folder() -> Path:
-    """Where what can be made again is kept, for the user who runs pgstead."""
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "pgstead"
-
-
 def _usual_base(account: Account) -> Path:
     if account.switch:
         return ROOT_OF_ROOT

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+from pgstead.caches import cache_folder
 from pgstead.engine.resource import (
     Attribute,
     Data,
@@ -31,7 +32,7 @@ from pgstead.platforms.local.boot import BootUnit
 from pgstead.platforms.local.card import Card, card_of_running, read_card
 from pgstead.platforms.local.files import explained, remove_tree, write_file
 from pgstead.platforms.local.observe import Observation
-from pgstead.platforms.local.places import SERVICES, Places, cache_folder, stack_places
+from pgstead.platforms.local.places import SERVICES, Places, stack_places
 from pgstead.platforms.local.script import environment
 from pgstead.platforms.local.services import Services, Stagger
 from pgstead.platforms.local.supervisor import Supervisor
@@ -184,6 +185,11 @@ class LocalPlatform:
         card = replace(card, data=folders)
         yield from steps.delete(self.places, self._services(card), data)
 
+    def keeps_data(self, machine: str) -> bool:
+        """Every machine's data can be looked at: what is not seen is not there."""
+        del machine
+        return False
+
     def kept(self) -> tuple[Path, ...]:
         """The folders of machines that are no more, with their data in it."""
         gone = (each for each in self.places.machines.glob("*") if not (each / SERVICES).is_dir())
@@ -240,6 +246,13 @@ class LocalPlatform:
     def power(self, machine: str) -> Power:
         """Whether any process of the machine lives, and of which boot."""
         return power.power(self._services(self._known_card(machine)))
+
+    def trouble(self) -> str:
+        """Whether services run whose supervisor is gone."""
+        if self.supervisor.answers():
+            return ""
+        running = processes.of_stack(self._stack_id, self.places.machines, self.account.uid)
+        return "its supervisor is gone: what dies is not started again" if running else ""
 
     def power_off(self, machine: str, boot: str) -> None:
         """Kill every process of that boot at once and verify that all are gone."""

@@ -84,6 +84,11 @@ class MemoryPlatform:
         """Strike it out."""
         return self.provider.delete(recorded, data=data)
 
+    def keeps_data(self, machine: str) -> bool:
+        """There is no data."""
+        del machine
+        return False
+
     def kept(self) -> tuple[Path, ...]:
         """Nothing is kept in a folder."""
         return ()
@@ -113,6 +118,10 @@ class MemoryPlatform:
     def power(self, machine: str) -> Power:
         """On, once it is written down."""
         return Power(on=self.provider.world.get(f"machine.{machine}") is not None, boot="1")
+
+    def trouble(self) -> str:
+        """Memory does not ail."""
+        return ""
 
     def power_off(self, machine: str, boot: str) -> None:
         """Nothing runs there."""

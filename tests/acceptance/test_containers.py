@@ -1,0 +1,189 @@
+"""A cluster's software and cloud-init in containers: libvirt's LXC driver, systemd in each.
+
+The machines are made from the image that `pgstead image build` makes, and set up by the same
+first boot as virtual machines; what they share is this machine's kernel.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+pytest.importorskip("libvirt")
+
+import libvirt
+
+from pgstead.platforms.libvirt.guest import RESULT
+from support import containers
+from support.ledger import Ledger, writing
+from support.libvirt import Libvirtd, libvirtd
+from support.members import eventually, members, serials, session_of
+from support.stack import Stack, stack_in, unique
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.xdist_group("containers"),
+    pytest.mark.skipif(containers.why_not() is not None, reason=str(containers.why_not())),
+    pytest.mark.timeout(900),  # the image may have to be built first
+]
+
+REJOINED = 60
+"""Seconds until a machine that was cut off follows the new leader, or is copied anew."""
+
+
+@pytest.fixture(scope="module")
+def root() -> Path:
+    """Made first: beside the daemon there is no network to fetch packages from."""
+    return containers.unpacked()
+
+
+@pytest.fixture(scope="module")
+def daemon(root: Path) -> Iterator[Libvirtd]:
+    with (
+        tempfile.TemporaryDirectory(prefix="pgs-", dir="/tmp") as folder,
+        libvirtd(Path(folder) / "lv") as made,
+        made.network(),
+    ):
+        yield made
+
+
+@pytest.fixture(scope="module")
+def stack(daemon: Libvirtd, root: Path, folder: Path) -> Iterator[Stack]:
+    image = containers.offered(daemon, root)
+    with stack_in(folder, unique("t-lxc")) as made:
+        write(made, daemon, image, etcd=1, postgres=2)
+        made.up()
+        yield made
+    assert_nothing_left(daemon)
+
+
+def write(stack: Stack, daemon: Libvirtd, image: str, *, etcd: int, postgres: int) -> None:
+    cluster: dict[str, Any] = {
+        "postgres": {
+            "members": postgres,
+            "parameters": {"shared_buffers": "32MB"},
+            "machine": containers.SIZE,
+        },
+        "etcd": {"members": etcd, "machine": containers.SIZE},
+        "load_balancer": {"members": 1, "machine": containers.SIZE},
+        "machines": {"install_dependencies": False},
+    }
+    stack.write(cluster, platform=containers.platform(daemon, image))
+
+
+def assert_nothing_left(daemon: Libvirtd) -> None:
+    connection = libvirt.open(daemon.containers)
+    assert connection.listAllDomains() == []
+    assert connection.listAllNetworks() == []
+    assert [pool.name() for pool in connection.listAllStoragePools()] == [containers.POOL]
+    assert list((daemon.images / "pool").iterdir()) == []
+    connection.close()
+
+
+def edit(stack: Stack, change: Callable[[dict[str, Any]], None]) -> None:
+    document = yaml.safe_load(stack.file.read_text())
+    change(document)
+    stack.file.write_text(yaml.safe_dump(document, sort_keys=False))
+
+
+def inside(stack: Stack, machine: str, *words: str) -> str:
+    """What a command in a machine says."""
+    with session_of(stack) as session:
+        done = session.platform.reach(machine).run(words)
+    return done.stdout.strip()
+
+
+@contextmanager
+def under_a_writer(stack: Stack) -> Iterator[Ledger]:
+    """No acknowledged row is lost, the stack is whole in the end, and nothing is left to do."""
+    with writing(stack.dsn()) as ledger:
+        yield ledger
+        eventually(lambda: stack.status()["whole"], REJOINED)
+    assert stack.plan() == {}
+
+
+def test_first_boots_end_well_and_leave_no_secret_behind(stack: Stack, daemon: Libvirtd) -> None:
+    assert stack.status()["whole"]
+    assert stack.plan() == {}
+    assert not list((daemon.images / "pool").glob("*seed*"))
+    for machine in ("etcd-1", "postgres-1", "postgres-2", "load-balancer-1"):
+        told = json.loads(inside(stack, machine, "cat", RESULT))["v1"]
+        assert (told["datasource"].split()[0], told["errors"]) == ("DataSourceNoCloud", [])
+        assert inside(stack, machine, "systemctl", "--failed", "--no-legend") == ""
+        assert inside(stack, machine, "ls", "/var/lib/cloud/seed/nocloud") == ""
+    data = next((daemon.images / "pool").glob("postgres-1-data-*"))
+    assert inside(stack, "postgres-1", "ls", "/var/lib/postgresql") == "data"
+    assert [each.name for each in data.iterdir()] == ["data"]
+
+
+def test_parameters_change_by_reload_and_by_restart(stack: Stack) -> None:
+    def change(document: dict[str, Any]) -> None:
+        document["cluster"]["postgres"]["parameters"] |= {
+            "work_mem": "5MB",
+            "max_connections": 60,
+        }
+
+    with under_a_writer(stack) as ledger:
+        edit(stack, change)
+        stack.up()
+    found = members(stack)
+    for name in ("postgres-1", "postgres-2"):
+        assert (found.setting(name, "work_mem"), found.setting(name, "max_connections")) == (
+            "5MB",
+            "60",
+        )
+    assert ledger.longest_gap < 15
+
+
+def test_members_join_etcd_and_patroni(stack: Stack) -> None:
+    def change(document: dict[str, Any]) -> None:
+        document["cluster"]["postgres"]["members"] = 3
+        document["cluster"]["etcd"]["members"] = 3
+
+    with under_a_writer(stack):
+        edit(stack, change)
+        stack.up()
+    assert sorted(stack.roles().values()) == ["leader", "quorum standby", "quorum standby"]
+    found = members(stack)
+    assert len(found.etcd.members()) == 3
+    assert len(found.up("primary")) == 1
+    new = found.groups.machines["etcd-3"].address
+    assert new in inside(stack, "postgres-1", "cat", "/etc/patroni/patroni.yml")
+    assert "postgres-3" in inside(stack, "load-balancer-1", "cat", "/etc/haproxy/haproxy.cfg")
+
+
+def test_certificates_are_renewed_without_a_restart(stack: Stack) -> None:
+    before, old, kept = members(stack).started(), serials(stack), stack.file.read_text()
+    document = yaml.safe_load(stack.run("expand", str(stack.file)).stdout)
+    for module in document["modules"].values():
+        module["certificate_validity_period"] = 4000
+    with under_a_writer(stack) as ledger:
+        stack.file.write_text(yaml.safe_dump(document, sort_keys=False))
+        assert {change["effect"] for change in stack.plan().values()} == {"reload"}
+        stack.up()
+        new = serials(stack)
+    assert all(new[place] != old[place] for place in old)
+    assert members(stack).started() == before
+    assert ledger.errors == []
+    stack.file.write_text(kept)
+    stack.up()
+
+
+def test_the_leaders_machine_is_cut_off_and_taken_back(stack: Stack, daemon: Libvirtd) -> None:
+    leader = stack.leader()
+    with under_a_writer(stack) as ledger:
+        connection = libvirt.open(daemon.containers)
+        connection.lookupByName(leader).destroy()
+        connection.close()
+        seen = len(ledger.acknowledged)
+        eventually(lambda: len(ledger.acknowledged) > seen + 10, 60)
+        assert stack.plan()[f"machine.{leader}"]["action"] == "update"
+        stack.up()
+    assert stack.leader() != leader

@@ -1,0 +1,293 @@
+"""Four systems on virtual machines that really boot, worked as a user works them.
+
+An etcd member, a Patroni member on it, a load balancer in front, and a PostgreSQL server of
+its own. Everything runs beside the daemon, in its namespaces; nothing reaches outside.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import yaml
+
+from pgstead.certificates import Authority, CertificateRequest, issue, make_authority
+from pgstead.image.tools import missing
+from pgstead.machine import File
+from pgstead.reach.guest import GuestReach
+from pgstead.reach.ssh import SshTarget, ssh_reach
+from support import libvirt as daemons
+from support.libvirt import Libvirtd
+from support.stack import Stack, stack_in
+
+SUBNET = "10.77.0.0/24"
+PASSWORD = "only-for-this-test"
+USER = "ubuntu"
+UP_SECONDS = 900.0
+"""For anything that boots machines, emulated, on two processors that do other work too."""
+
+EMULATED: dict[str, Any] = {
+    "vcpus": 1,
+    "memory": 512,
+    "install_dependencies": False,
+}
+SLOW_PATRONI = {"ttl": 60, "loop_wait": 5, "retry_timeout": 10}
+SLOW_ETCD = {"heartbeat_interval": 500, "election_timeout": 5000}
+SMALL_POSTGRES = {"key": "shared_buffers", "value": "32MB"}
+
+SERVICES = {
+    "etcd-1": "etcd",
+    "single": "postgres",
+    "postgres-1": "patroni",
+    "load-balancer-1": "haproxy",
+}
+MOUNTS = {
+    "etcd-1": "/var/lib/etcd",
+    "single": "/var/lib/postgresql",
+    "postgres-1": "/var/lib/postgresql",
+}
+
+
+def why_not() -> str | None:
+    """The reason why no machine can be booted here; None if one can."""
+    if (reason := daemons.why_not()) is not None:
+        return reason
+    return f"not installed: {', '.join(lacking)}" if (lacking := missing()) else None
+
+
+def platform(image: Path) -> dict[str, Any]:
+    """The settings of a stack beside the daemon, with a network and a pool of its own."""
+    return {
+        "kind": "libvirt",
+        "virt_type": "qemu",
+        "image": str(image),
+        "network": "lab",
+        "networks": {"lab": {"subnet": SUBNET, "mode": "isolated"}},
+        "data_size": 1,
+        "boot_deadline": 600,
+        "cloud_init_deadline": 900,
+    }
+
+
+def systems(name: str, image: Path, authority: Authority) -> dict[str, Any]:
+    """The stack file of the four systems, as a document."""
+    passwords = ("superuser", "replication", "rewind", "application", "single", "root", "patroni")
+    return {
+        "version": 1,
+        "name": name,
+        "platform": platform(image),
+        "certificate_authorities": {
+            name: {"certificate": authority.certificate, "key": authority.key}
+        },
+        "passwords": {one: {"value": f"{PASSWORD}-{one}"} for one in passwords},
+        "modules": {
+            "etcd-1": _etcd(name),
+            "single": _single(name),
+            "postgres-1": _patroni(name),
+            "load-balancer-1": _load_balancer(name),
+        },
+    }
+
+
+def _module(source: str, machine: str, ca: str, **variables: Any) -> dict[str, Any]:
+    return {"source": source, "name": machine, "ca": ca, **EMULATED, **variables}
+
+
+def _etcd(ca: str) -> dict[str, Any]:
+    user = {"name": "patroni", "password": "${passwords.patroni}", "prefixes": [f"/service/{ca}/"]}
+    return _module(
+        "etcd-server",
+        "etcd-1",
+        ca,
+        etcd={"grpc_gateway_enabled": True, "client_cert_auth": True, **SLOW_ETCD},
+        authentication_bootstrap={
+            "bootstrap": True,
+            "root_password": "${passwords.root}",
+            "users": [user],
+        },
+        cluster={
+            "is_initializing": True,
+            "initial_token": ca,
+            "initial_members": [{"name": "etcd-1", "ip": "${modules.etcd-1.ip}"}],
+        },
+    )
+
+
+def _single(ca: str) -> dict[str, Any]:
+    return _module(
+        "postgres-server",
+        "single",
+        ca,
+        postgres_user="owner",
+        postgres_database="things",
+        postgres_password="${passwords.single}",
+        postgres_params="-c 'shared_buffers=32MB'",
+        certificate_validity_period=8760,
+        certificate_early_renewal=720,
+    )
+
+
+def _patroni(ca: str) -> dict[str, Any]:
+    application = {"role": "app", "database": "app", "password": "${passwords.application}"}
+    return _module(
+        "patroni-server",
+        "postgres-1",
+        ca,
+        memory=640,
+        certificate_names=["${modules.load-balancer-1.ip}"],
+        postgres={
+            "params": [SMALL_POSTGRES],
+            "superuser_password": "${passwords.superuser}",
+            "replicator_password": "${passwords.replication}",
+            "rewind_password": "${passwords.rewind}",
+            "application": application,
+        },
+        etcd={
+            "endpoints": ["${modules.etcd-1.endpoint}"],
+            "username": "patroni",
+            "password": "${passwords.patroni}",
+        },
+        patroni={
+            "scope": ca,
+            "namespace": "/service/",
+            "name": "postgres-1",
+            "is_synchronous": False,
+            **SLOW_PATRONI,
+        },
+    )
+
+
+def _load_balancer(ca: str) -> dict[str, Any]:
+    member = {"name": "postgres-1", "ip": "${modules.postgres-1.ip}"}
+    return _module(
+        "postgres-load-balancer",
+        "load-balancer-1",
+        ca,
+        haproxy={"members": [member], "checks": {"inter": "2s", "fall": 3, "rise": 1}},
+    )
+
+
+@dataclass
+class Lab:
+    """A stack beside a daemon: its commands, its machines, and ways to look at both."""
+
+    daemon: Libvirtd
+    stack: Stack
+    authority: Authority
+
+    def write(self, document: dict[str, Any]) -> None:
+        """Write the stack file."""
+        self.stack.file.write_text(yaml.safe_dump(document, sort_keys=False))
+
+    def document(self) -> dict[str, Any]:
+        """What the stack file says."""
+        found: dict[str, Any] = yaml.safe_load(self.stack.file.read_text())
+        return found
+
+    def change(self, machine: str, **variables: Any) -> None:
+        """Change variables of a machine's module in the stack file."""
+        document = self.document()
+        document["modules"][machine].update(variables)
+        self.write(document)
+
+    def address(self, machine: str) -> str:
+        """Where a machine is."""
+        return str(self.stack.json("output", str(self.stack.file))[f"{machine}.ip"])
+
+    @property
+    def ca(self) -> Path:
+        """The authority's certificate, as a file."""
+        path = self.stack.folder / "ca.crt"
+        path.write_text(self.authority.certificate)
+        return path
+
+    def client_files(self) -> tuple[Path, Path]:
+        """A client's certificate and key, signed by the authority, as files."""
+        request = CertificateRequest("client", "lab", None, "test", server=False, client=True)
+        pair = issue(request, self.authority, now=datetime.now(UTC))
+        paths = self.stack.folder / "client.crt", self.stack.folder / "client.key"
+        for path, text in zip(paths, (pair.certificate, pair.key), strict=True):
+            path.write_text(text)
+        return paths
+
+    def query(
+        self, machine: str, user: str, password: str, statement: str, database: str = "postgres"
+    ) -> list[tuple[Any, ...]]:
+        """Run SQL on a machine's PostgreSQL, by TLS that is verified in full."""
+        with (
+            self.daemon.network(),
+            psycopg.connect(
+                host=self.address(machine),
+                user=user,
+                password=f"{PASSWORD}-{password}",
+                dbname=database,
+                sslmode="verify-full",
+                sslrootcert=str(self.ca),
+                connect_timeout=30,
+                autocommit=True,
+            ) as connection,
+        ):
+            found = connection.execute(statement.encode())
+            return found.fetchall() if found.description else []
+
+    def etcdctl(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run etcdctl beside the daemon; a failing command is an answer."""
+        endpoint = f"--endpoints=https://{self.address('etcd-1')}:2379"
+        return subprocess.run(
+            [*self.daemon.enter, "etcdctl", endpoint, f"--cacert={self.ca}", *words],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    @contextmanager
+    def inside(self, machine: str) -> Iterator[GuestReach]:
+        """A way into a machine by ssh, its host key known beforehand, as pgstead keeps it."""
+        keys = self.stack.folder / ".pgstead" / self.stack.name / "ssh"
+        sockets = self.stack.folder / "sockets"
+        target = SshTarget(machine, self.address(machine), USER, keys, sockets)
+        with self.daemon.network():
+            reach = ssh_reach(target)
+            try:
+                yield reach
+            finally:
+                reach.close()
+
+    def says(self, machine: str, *words: str) -> str:
+        """What a command in a machine writes; it must end well."""
+        with self.inside(machine) as reach:
+            done = reach.run(words, timeout=60)
+        assert done.code == 0, (words, done)
+        return done.stdout.strip()
+
+    def edit(self, machine: str, path: str, content: str) -> None:
+        """Change a file in a machine behind pgstead's back, its owner and mode kept."""
+        with self.inside(machine) as reach:
+            seen = reach.look([path])[path]
+            assert seen is not None
+            reach.push(File(path, content, mode=seen.mode, owner=seen.owner))
+
+    def volumes(self) -> set[str]:
+        """The names of the volumes in the daemon's pool."""
+        self.virsh("pool-refresh", "default")
+        listed = self.virsh("vol-list", "default").splitlines()[2:]
+        return {line.split()[0] for line in listed if line.strip()}
+
+    def virsh(self, *words: str) -> str:
+        """What virsh says."""
+        return self.daemon.inside(["virsh", "-c", "qemu:///system", *words])
+
+
+@contextmanager
+def lab(daemon: Libvirtd, folder: Path, name: str) -> Iterator[Lab]:
+    """A stack of that name, destroyed with its data in the end, whatever happened."""
+    prefix: Sequence[str] = daemon.enter
+    with stack_in(folder, name, prefix=prefix, deadline=UP_SECONDS) as stack:
+        yield Lab(daemon, stack, make_authority(name, "test"))
