@@ -114,13 +114,13 @@ class Lab(Layout):
         context.load_cert_chain(self.tls("client.crt"), self.tls("client.key"))
         return context
 
-    def connect(self) -> psycopg.Connection[Any]:
-        """A superuser's connection through HAProxy."""
+    def connect(self, role: str) -> psycopg.Connection[Any]:
+        """A connection to the role's own database through HAProxy."""
         return psycopg.connect(
             host=self.balancer,
-            user="postgres",
-            password=self.passwords["postgres"],
-            dbname="postgres",
+            user=role,
+            password=self.passwords[role],
+            dbname=role,
             sslmode="verify-full",
             sslrootcert=self.tls("ca.crt"),
             connect_timeout=3,
@@ -180,14 +180,21 @@ def enable_authentication(lab: Lab) -> None:
 
 
 def first_write(lab: Lab) -> None:
-    """Wait until HAProxy leads to a primary that acknowledges a write."""
+    """The application's role and database as soon as there is a primary; its first write."""
+    until("a primary behind HAProxy", lambda: _application(lab))
+    with lab.connect("app") as connection:
+        connection.execute("CREATE TABLE first_write AS SELECT now() AS at")
 
-    def attempt() -> bool:
-        with lab.connect() as connection:
-            connection.execute("CREATE TABLE first_write AS SELECT now() AS at")
-        return True
 
-    until("the first write", attempt)
+def _application(lab: Lab) -> bool:
+    """No standby could confirm these commits yet."""
+    with lab.connect("postgres") as connection:
+        connection.execute("SET synchronous_commit TO local")
+        password = psycopg.sql.Literal(lab.passwords["app"])
+        statement = psycopg.sql.SQL("CREATE ROLE app LOGIN PASSWORD {}").format(password)
+        connection.execute(statement)
+        connection.execute("CREATE DATABASE app OWNER app")
+    return True
 
 
 def ready(lab: Lab) -> bool | None:
@@ -202,15 +209,6 @@ def ready(lab: Lab) -> bool | None:
     return True if len(running) == len(lab.members) and named else None
 
 
-def application(lab: Lab) -> None:
-    """The application's role and database."""
-    with lab.connect() as connection:
-        password = psycopg.sql.Literal(lab.passwords["app"])
-        statement = psycopg.sql.SQL("CREATE ROLE app LOGIN PASSWORD {}").format(password)
-        connection.execute(statement)
-        connection.execute("CREATE DATABASE app OWNER app")
-
-
 def bring_up(lab: Lab) -> dict[str, Any]:
     """From nothing to ready; returns what to print."""
     render(lab)
@@ -223,7 +221,6 @@ def bring_up(lab: Lab) -> dict[str, Any]:
         lab.spawn(name, patroni, str(lab.folder / f"{name}.yml"))
     first_write(lab)
     first = lab.mark("first write")
-    application(lab)
     until("all members ready", lambda: ready(lab), every=0.05)
     subprocess.run(["sync", "-f", str(lab.folder)], check=True)  # nothing was synced so far
     return {"first_write_seconds": first, "ready_seconds": lab.mark("ready"), "steps": lab.steps}

@@ -69,7 +69,7 @@ def up(
     FILE is a stack file, or a plan kept by `plan -o`: that is applied exactly, or refused
     if the world has moved since.
     """
-    from pgstead.cli import plan_view, up_view  # noqa: PLC0415 - start-up time
+    from pgstead.cli import clock, plan_view, up_view  # noqa: PLC0415 - start-up time
     from pgstead.cli.progress import progress  # noqa: PLC0415
     from pgstead.operations.asking import Asking  # noqa: PLC0415
     from pgstead.operations.recording import left_out  # noqa: PLC0415
@@ -81,7 +81,7 @@ def up(
         return not made.pending or confirm("Apply this plan?", yes=yes)
 
     asking = Asking(accept, watching=lambda: progress(err()), warn=warn)
-    done = run(file, asking, recreate=recreate or ())
+    done = run(file, asking, recreate=recreate or (), began=clock.began())
     if form is Format.JSON:
         print_json(up_view.as_json(done))
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, LiteralString
@@ -74,7 +74,7 @@ class Slot:
 
 
 class PostgresClient:
-    """One connection, each statement committed by itself."""
+    """One connection, each statement committed by itself unless in a `transaction`."""
 
     def __init__(self, connection: psycopg.Connection[Any], login: Login) -> None:
         self._connection = connection
@@ -87,6 +87,17 @@ class PostgresClient:
         try:
             cursor = self._connection.execute(sql, values or None)
             return cursor.fetchall() if cursor.description else []
+        except psycopg.Error as error:
+            raise self._error(error) from None
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit what is done within together, or nothing of it; raises `ClientError`."""
+        import psycopg  # noqa: PLC0415 - heavy, and loaded by now
+
+        try:
+            with self._connection.transaction():
+                yield
         except psycopg.Error as error:
             raise self._error(error) from None
 
@@ -155,7 +166,8 @@ class PostgresClient:
 
     def create_role(self, name: str) -> None:
         """Create a role without rights, unless it is there."""
-        self._unless_there("create role {}", name)
+        with suppress(_Duplicate), self.transaction():
+            self._execute("create role {}", name)
 
     def alter_role(
         self, name: str, *, login: bool = True, superuser: bool = False, replication: bool = False
@@ -188,7 +200,8 @@ class PostgresClient:
 
     def create_database(self, name: str, owner: str) -> None:
         """Create a database, unless it is there."""
-        self._unless_there("create database {} owner {}", name, owner)
+        with suppress(_Duplicate):
+            self._execute("create database {} owner {}", name, owner)
 
     def alter_database_owner(self, name: str, owner: str) -> None:
         """Give a database to another role."""
@@ -218,12 +231,6 @@ class PostgresClient:
     def reload(self) -> None:
         """Have the server read its configuration again."""
         self.rows("select pg_catalog.pg_reload_conf()")
-
-    def _unless_there(self, statement: LiteralString, *names: str) -> None:
-        try:
-            self._execute(statement, *names)
-        except _Duplicate:
-            return
 
     def _execute(self, statement: LiteralString, *names: str) -> None:
         """Run a statement with identifiers in the place of its `{}`."""

@@ -260,7 +260,9 @@ def wait_primary(target: Target) -> str:
 
 
 def _led(target: Target) -> str | None:
-    """The primary; members are not asked while nobody leads: they have enough to do."""
+    """The primary; members are asked sparingly while nobody leads: they have enough to do."""
     if target.scope is None:
         return find_primary(target)
-    return find_primary(target) if patroni_view.leader(target.scope) else None
+    name = patroni_view.leader(target.scope)
+    machine = target.scope.machine_of(name) if name else None
+    return machine if machine and _leads(target.scope.members[machine]) else None

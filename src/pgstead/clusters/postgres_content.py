@@ -117,10 +117,14 @@ def by_hand(server: PostgresClient, machine: str) -> Iterator[tuple[str, Value]]
 
 
 def converge(server: PostgresClient, access: PostgresAccess) -> None:
-    """Bring roles, passwords and databases to what they should be; the superuser comes last."""
+    """Bring roles, passwords and databases to what they should be; the superuser comes last.
+
+    All roles are one commit: each commit waits for a disk, and maybe for a standby.
+    """
     roles = server.roles()
-    for role in reversed(access.roles):
-        _role(server, role, roles.get(role.name))
+    with server.transaction():
+        for role in reversed(access.roles):
+            _role(server, role, roles.get(role.name))
     databases = server.databases()
     for database in access.databases:
         if database.name not in databases:

@@ -1,32 +1,20 @@
-"""Connect to what a stack runs: URIs, the files they point to, psql, and the first write."""
+"""Connect to what a stack runs: URIs, the files they point to, and psql."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import sys
-import threading
-import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pgstead.clusters.postgres import KIND as POSTGRES
 from pgstead.clusters.postgres_content import password_key
 from pgstead.connection import Connection, Endpoint, Target
-from pgstead.errors import MissingSoftware, NotReady, SpecError
+from pgstead.errors import MissingSoftware, SpecError
 from pgstead.machine import Machine
 from pgstead.membership import LoadBalancer, PatroniMember, PostgresAccess, Role, StandaloneServer
 from pgstead.operations.session import Session, open_session
-from pgstead.waiting import wait
-
-FIRST_WRITE = 120.0
-"""Seconds until a stack that was just made must take a write."""
-
-ATTEMPTS = 0.1
-"""Seconds between two attempts: each takes from the time of those who make the stack."""
-
-WRITE = "SELECT pg_logical_emit_message(true, 'pgstead', 'accepts writes')"
-"""Writes and commits a WAL record, and leaves nothing behind that anybody would see."""
 
 
 def connections(session: Session, *, admin: bool = False) -> dict[Target, Connection]:
@@ -175,51 +163,3 @@ def _packaged() -> str:
             "psql is not installed", hint="apt-get install postgresql-client, or pgstead doctor"
         )
     return str(found[-1])
-
-
-class FirstWrite:
-    """Sees, from the side, when a stack that is being made takes its first write."""
-
-    def __init__(self, connection: Connection, began: float) -> None:
-        self._uri = connection.uri()
-        self._began = began
-        self._stop = threading.Event()
-        self._why = "nothing was tried yet"
-        self.seconds: float | None = None
-        self._thread = threading.Thread(target=self._watch, name="first-write", daemon=True)
-        self._thread.start()
-
-    def _watch(self) -> None:
-        while not self._stop.is_set() and not self._try():
-            self._stop.wait(ATTEMPTS)
-
-    def _try(self) -> bool:
-        import psycopg  # noqa: PLC0415 - nothing else on the way here needs it
-
-        try:
-            with psycopg.connect(self._uri, autocommit=True, connect_timeout=3) as connection:
-                connection.execute(WRITE)
-        except psycopg.Error as error:
-            self._why = str(error).strip()
-            return False
-        self.seconds = time.monotonic() - self._began
-        return True
-
-    def wait(self) -> float:
-        """Seconds from the beginning to the write. Raises `NotReady`."""
-        try:
-            return wait(
-                lambda: self.seconds,
-                deadline=FIRST_WRITE,
-                what="the first write",
-                error=lambda: None,
-            )
-        except NotReady as error:
-            raise NotReady(f"{error.message}: {self._why}", hint=error.hint) from None
-        finally:
-            self.stop()
-
-    def stop(self) -> None:
-        """Look no longer."""
-        self._stop.set()
-        self._thread.join(timeout=5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from pgstead.clusters import lowering
@@ -14,7 +14,8 @@ from pgstead.engine.plan import ETCD, MACHINE, Action, Phase, Plan
 from pgstead.errors import NotReady
 from pgstead.operations import plan as planning
 from pgstead.operations.asking import Asking
-from pgstead.operations.connect import FirstWrite, reachable
+from pgstead.operations.connect import reachable
+from pgstead.operations.first_write import FirstWrite, Witness, is_awaited
 from pgstead.operations.recording import AppliedJournal, run_recorded, unseen
 from pgstead.operations.results import Up
 from pgstead.operations.session import Session, open_session
@@ -28,13 +29,17 @@ ANSWERS = 60.0
 """Seconds for what was repaired to answer again."""
 
 
-def up(file: Path, asking: Asking, *, recreate: Collection[str] = ()) -> Up:
+def up(
+    file: Path, asking: Asking, *, recreate: Collection[str] = (), began: float | None = None
+) -> Up:
     """Plan, ask, apply, and wait until the stack takes a write.
 
-    `file` is a stack file or a plan kept by `plan`. Raises `Refused` if data would be
-    lost or a kept plan does not hold any more, and whatever a failing step raised.
+    `file` is a stack file or a plan kept by `plan`; `began`, by `time.monotonic`, is what
+    seconds are counted from (default: now), without those in which an answer is thought of.
+    Raises `Refused` if data would be lost or a kept plan does not hold any more, and
+    whatever a failing step raised.
     """
-    began = time.monotonic()
+    began = time.monotonic() if began is None else began
     saved = planning.read(file)
     with open_session(saved.file if saved else file, command="up") as session:
         made = planning.make(session, recreate=saved.recreate if saved else recreate)
@@ -43,9 +48,10 @@ def up(file: Path, asking: Asking, *, recreate: Collection[str] = ()) -> Up:
             raise refusal(made)
         if saved:
             planning.check(session, made, saved)
+        asked = time.monotonic()
         if not asking.accept(made):
             return Up(session.stack.name, session.file, (), "nothing was changed", accepted=False)
-        return _carried_out(session, made, asking, began)
+        return _carried_out(session, made, asking, began + time.monotonic() - asked)
 
 
 def _carried_out(session: Session, made: Plan, asking: Asking, began: float) -> Up:
@@ -60,18 +66,15 @@ def _carried_out(session: Session, made: Plan, asking: Asking, began: float) -> 
     for cluster in made.renewed:
         session.state.record(with_token(cluster))
     first = _first_write(session, made, began)
-    try:
+    with first.trying() if first else nullcontext():
         changed = run_recorded(
-            session, "up", lambda journal: _rounds(session, made, asking, journal)
+            session, "up", lambda journal: _rounds(session, made, asking, journal, first)
         )
         _settled(session)
         if _repairs(made) and session.platform.kind != "memory":
             await_serving(session, _in_sight(session, made))
         ready = time.monotonic() - began
         written = first.wait() if first else None
-    finally:
-        if first:
-            first.stop()
     aside = tuple(place for place in session.platform.kept() if place not in before)
     return _result(session, made, changed, first_write=written, ready=ready, put_aside=aside)
 
@@ -101,10 +104,15 @@ def _settled(session: Session) -> None:
 
 
 def _rounds(
-    session: Session, made: Plan, asking: Asking, journal: AppliedJournal
+    session: Session,
+    made: Plan,
+    asking: Asking,
+    journal: AppliedJournal,
+    first: FirstWrite | None,
 ) -> tuple[str, ...]:
     changed: list[str] = []
-    with asking.watching() as progress:
+    with asking.watching() as shown:
+        progress = Witness(shown, first) if first else shown
         for _ in range(ROUNDS):
             run = Run(session.providers, journal, progress, still_held=session.check_held)
             apply(made, run)
@@ -136,7 +144,7 @@ def _look_again(session: Session) -> Plan:
 def _first_write(session: Session, made: Plan, began: float) -> FirstWrite | None:
     """Look out for the first write if this plan makes a PostgreSQL."""
     found = list(reachable(session).values())
-    new = any(c.kind == "postgres" and c.action is Action.CREATE for c in made.pending)
+    new = any(map(is_awaited, made.pending))
     return FirstWrite(found[0], began) if found and new else None
 
 

@@ -117,11 +117,9 @@ def test_postgres(resources: dict[str, Resource]) -> None:
     assert resources["postgres.alone"].values == {**content, "waiting_for_restart:alone": "none"}
 
 
-def test_only_patroni_waits_and_only_for_etcds_users() -> None:
-    assert lowering.order(STACK) == {
-        "machine.pg-1": ("etcd.main",),
-        "machine.pg-2": ("etcd.main",),
-    }
+def test_only_patroni_waits_and_only_for_etcds_machines() -> None:
+    etcds = tuple(f"machine.{one.name}" for one in STACK if isinstance(one.membership, EtcdMember))
+    assert lowering.order(STACK) == {"machine.pg-1": etcds, "machine.pg-2": etcds}
     bare = [etcd("etcd-1"), patroni("pg-1")]
     assert lowering.order(bare) == {"machine.pg-1": ("machine.etcd-1",)}
     assert lowering.order([patroni("pg-1")]) == {}
@@ -131,7 +129,7 @@ def test_machines_are_annotated() -> None:
     made = [Resource(f"machine.{m.name}", "machine", {}, place={"id": "x"}) for m in STACK]
     found = {r.address: r for r in lowering.annotate(made, STACK)}
     pg, lb = found["machine.pg-1"], found["machine.lb-1"]
-    assert pg.after == ("etcd.main",)
+    assert pg.after == lowering.order(STACK)["machine.pg-1"]
     assert pg.place["cluster"] == "patroni.main"
     place = places.read(pg.place)
     assert place is not None

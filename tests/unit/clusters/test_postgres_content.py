@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -31,6 +32,9 @@ class Server:
     def _role(self, name: str, password: str) -> RoleSeen:
         verifier = scram.make(password, b"0123456789abcdef", 2)
         return RoleSeen(name, True, name == "postgres", name == "postgres", verifier)
+
+    def transaction(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def roles(self) -> dict[str, RoleSeen]:
         return dict(self.there)
