@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from pgstead.clients.http import Unreachable
-from pgstead.clients.postgres import Login, PostgresClient, WrongPassword, connect
+from pgstead.clients.postgres import Login, PostgresClient, WrongPassword, connect, prepare
 from pgstead.clusters import patroni_steps, patroni_view
 from pgstead.clusters import postgres_content as content
 from pgstead.clusters.deciding import together
@@ -246,6 +246,7 @@ def _leads(member: PatroniMember) -> bool:
 
 
 def _wait(target: Target) -> None:
+    prepare()
     wait_primary(target)
 
 

@@ -119,15 +119,16 @@ def by_hand(server: PostgresClient, machine: str) -> Iterator[tuple[str, Value]]
 def converge(server: PostgresClient, access: PostgresAccess) -> None:
     """Bring roles, passwords and databases to what they should be; the superuser comes last.
 
-    All roles are one commit: each commit waits for a disk, and maybe for a standby.
+    All roles are one commit: each waits for a disk, and maybe for a standby. Creating a
+    database always does so (PostgreSQL forces it), for the roles before it as well.
     """
-    roles = server.roles()
-    with server.transaction():
+    roles, databases = server.roles(), server.databases()
+    missing = [one for one in access.databases if one.name not in databases]
+    with server.transaction(flush=not missing):
         for role in reversed(access.roles):
             _role(server, role, roles.get(role.name))
-    databases = server.databases()
     for database in access.databases:
-        if database.name not in databases:
+        if database in missing:
             server.create_database(database.name, database.owner)
         elif databases[database.name] != database.owner:
             server.alter_database_owner(database.name, database.owner)

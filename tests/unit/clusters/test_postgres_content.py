@@ -33,7 +33,8 @@ class Server:
         verifier = scram.make(password, b"0123456789abcdef", 2)
         return RoleSeen(name, True, name == "postgres", name == "postgres", verifier)
 
-    def transaction(self) -> AbstractContextManager[None]:
+    def transaction(self, *, flush: bool) -> AbstractContextManager[None]:
+        self.flushed = flush
         return nullcontext()
 
     def roles(self) -> dict[str, RoleSeen]:
@@ -113,9 +114,11 @@ def test_from_nothing_to_everything_and_then_nothing_more() -> None:
         *["grant rewind"] * 4,
         "create database app",
     ]
+    assert not server.flushed, "making the database writes the roles to disk as well"
     server.done.clear()
     content.converge(server, ACCESS)
     assert server.done == []
+    assert server.flushed
 
 
 def test_the_superusers_password_changes_last() -> None:

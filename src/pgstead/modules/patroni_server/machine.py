@@ -55,7 +55,7 @@ OLDEST = (4, 0)
 PACKAGE = "pgstead.modules.patroni_server"
 
 
-STAGGER = 0.4
+STAGGER = 0.5
 """Seconds between the starts of members, so that the first has the initialize key before the
 others ask for it: one that tried and lost sometimes waits for `retry_timeout` before it goes
 on (seen with Patroni 4.1.5 on etcd 3.4). The others have nothing to do until then anyway."""
