@@ -311,8 +311,7 @@ def test_what_outlives_its_supervisor_is_seen_and_taken_over(ground: Ground) -> 
     ground.platform.supervisor.ensure()
     assert not ground.platform.trouble()
     # The supervisor's own waits for the lock; the orphan still serves, alone.
-    orphaned = {"running:server": "unsupervised"}
-    wait(lambda: ground.differences(resource) == orphaned, deadline=10, what="it to wait")
+    assert ground.differences(resource) == {"running:server": "unsupervised"}
     assert [one.pid for one in ground.services().mains("server")] == [orphan.pid]
     ground.repair(resource)
     assert ground.differences(resource) == {}

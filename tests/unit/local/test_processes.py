@@ -29,3 +29,20 @@ def test_a_worker_is_no_main_process() -> None:
 def test_a_worker_of_one_that_was_seen_before_it_got_the_lock_is_none_either() -> None:
     starting, worker = Process(20, SUPERVISOR, 5, "flock"), Process(21, 20, 6, "haproxy")
     assert holders(LOCK, [starting, worker]) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "command", "becoming"),
+    [
+        ("supervisord", b"supervisord\0-c", True),  # the copy that fork made
+        ("flock", b"flock\0lock", True),
+        ("etcd", b"etcd\0--config-file", False),
+        ("etcd", b"", False),
+    ],
+)
+def test_a_process_that_is_not_the_server_yet(
+    monkeypatch: pytest.MonkeyPatch, name: str, command: bytes, *, becoming: bool
+) -> None:
+    commands = {SUPERVISOR: b"supervisord\0-c", 20: command}
+    monkeypatch.setattr(processes, "_command", commands.__getitem__)
+    assert processes.is_becoming(Process(20, SUPERVISOR, 5, name)) is becoming

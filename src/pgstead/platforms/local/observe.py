@@ -94,7 +94,7 @@ class Observation:
         machine = here.folder.name
         program = self._programs.get(program_name(service, machine))
         main = processes.find(program.pid) if program and program.state in UP else None
-        if main and main.name not in processes.BEFORE_THE_SERVER:
+        if main and not processes.is_becoming(main):
             return RUNNING
         mine = (one for one in self._processes if one.machine == machine)
         holding = [one.pid for one in processes.holders(here.lock(service), mine)]

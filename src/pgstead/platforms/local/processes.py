@@ -78,6 +78,15 @@ def alive(process: Process) -> bool:
     return now is not None and now.started == process.started
 
 
+def is_becoming(process: Process) -> bool:
+    """Whether it is a server's process that is not the server yet.
+
+    It is still the copy of its parent that fork(2) made, or one of the programs before the server.
+    """
+    command = _command(process.pid)
+    return process.name in BEFORE_THE_SERVER or command == _command(process.parent) != b""
+
+
 def is_frozen(process: Process) -> bool:
     """Whether it was stopped by a signal, as `process` tells of it."""
     return process.state in _STOPPED
@@ -173,6 +182,12 @@ def _belonging(process: Process, machine: str, service: str) -> Process:
 
 def _child(process: Process, parent: Process) -> Process:
     return _belonging(process, parent.machine, parent.service)
+
+
+def _command(pid: int) -> bytes:
+    with suppress(OSError):
+        return (_PROC / str(pid) / "cmdline").read_bytes()
+    return b""
 
 
 def _environment(pid: int) -> dict[str, str]:
