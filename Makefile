@@ -32,7 +32,7 @@ lint: dev ## ruff, mypy, shellcheck (the layers are checked by a test)
 	else echo "shellcheck is not installed: shell scripts are only parsed"; \
 	for file in $(SHELL_FILES); do bash -n "$$file" || exit 1; done; fi
 
-e2e: dev ## virtual machines: needs the extra `libvirt`, QEMU and libvirtd; skips what it lacks
+e2e: dev ## virtual machines, emulated where there is no KVM; skips what it cannot run
 	$(BIN)/pytest -m virtual --timeout 1200 tests/e2e
 
 unit: dev ## the fast tests

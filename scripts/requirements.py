@@ -1,4 +1,4 @@
-"""Print what pyproject.toml asks for, one requirement a line: `run`, `dev`, or `all`.
+"""Print what pyproject.toml asks for, one requirement a line: `run`, `dev`, `libvirt` or `all`.
 
 Older pips (Debian 12, Ubuntu 24.04) cannot read dependency groups, so this does.
 `all` adds what builds the package, for the lock.
@@ -18,8 +18,10 @@ def requirements(kind: str) -> list[str]:
     project = tomllib.loads(PROJECT.read_text("utf-8"))
     run: list[str] = project["project"]["dependencies"]
     dev: list[str] = project["dependency-groups"]["dev"]
+    libvirt: list[str] = project["project"]["optional-dependencies"]["libvirt"]
     build: list[str] = [*project["build-system"]["requires"], "editables"]
-    return {"run": run, "dev": dev, "all": [*run, *dev, *build]}[kind]
+    everything = [*run, *dev, *libvirt, *build]
+    return {"run": run, "dev": dev, "libvirt": libvirt, "all": everything}[kind]
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@
 #
 #   setup.sh path   prints where the virtual environment is, or would be
 #   setup.sh run    what `pgstead up` needs
-#   setup.sh dev    the same, and what the tests need
+#   setup.sh dev    the same, and what the tests need: for virtual machines too, where it can
+#                   be installed; tests that lack something are skipped, and say what
 set -euo pipefail
 umask 022 # the servers' unprivileged user must be able to read the interpreter
 
@@ -64,6 +65,41 @@ missing_packages() {
     fi
 }
 
+# What tests with virtual machines and containers take, a file or a program of each package.
+virtual_packages() {
+    local thing package
+    [[ $(uname -m) == x86_64 ]] && command -v apt-get >/dev/null || return 0
+    while read -r thing package; do
+        [[ -e $thing ]] || has_program "$thing" || echo "$package"
+    done <<'LIST'
+libvirtd libvirt-daemon-system
+virsh libvirt-clients
+/usr/lib/libvirt/libvirt_lxc libvirt-daemon-driver-lxc
+qemu-system-x86_64 qemu-system-x86
+qemu-img qemu-utils
+/usr/share/OVMF/OVMF_CODE_4M.fd ovmf
+dnsmasq dnsmasq-base
+mmdebstrap mmdebstrap
+mcopy mtools
+mkfs.vfat dosfstools
+sfdisk fdisk
+grub-mkimage grub-common
+/usr/lib/grub/i386-pc/boot.img grub-pc-bin
+/usr/lib/grub/x86_64-efi/kernel.img grub-efi-amd64-bin
+ssh openssh-client
+/usr/sbin/sshd openssh-server
+ip iproute2
+cloud-init cloud-init
+podman podman
+docker-registry docker-registry
+cc gcc
+pkg-config pkg-config
+/usr/include/libvirt/libvirt.h libvirt-dev
+LIST
+    [[ -z $python ]] || "$python" -c 'import pathlib, sysconfig, sys
+sys.exit(not pathlib.Path(sysconfig.get_path("include"), "Python.h").exists())' || echo python3-dev
+}
+
 # Prints the words to put before a command that needs root; fails when there are none.
 elevate() {
     if ((EUID == 0)); then
@@ -89,9 +125,10 @@ apt_install() {
         "${packages[@]}" </dev/null >&2
 }
 
+# install_packages WORDS: installs what `WORDS_packages` prints.
 install_packages() {
     local -a packages become
-    read -r -d '' -a packages < <(missing_packages) || true
+    read -r -d '' -a packages < <("$1_packages") || true
     ((${#packages[@]})) || return 0
     if ! command -v apt-get >/dev/null; then
         say "missing: ${packages[*]} (this machine has no apt-get; install them by its own means)"
@@ -101,7 +138,8 @@ install_packages() {
     else
         say "missing: ${packages[*]}, and $(id -un) may not install packages"
         say "  an administrator runs: apt-get install --no-install-recommends ${packages[*]}"
-        say "  or, without root, unpack them for yourself: $venv/bin/pgstead doctor --fix"
+        [[ $1 != missing ]] ||
+            say "  or, without root, unpack them for yourself: $venv/bin/pgstead doctor --fix"
     fi
 }
 
@@ -143,14 +181,27 @@ install_venv() {
     fingerprint >"$stamp"
 }
 
+# The extra `libvirt` is built against the system's library, so only where that is.
+install_bindings() {
+    local -a wanted
+    [[ -e /usr/include/libvirt/libvirt.h ]] || return 0
+    ! "$venv/bin/python" -c 'import libvirt, pycdlib' 2>/dev/null || return 0
+    mapfile -t wanted < <("$python" "$root/scripts/requirements.py" libvirt)
+    say "installing ${wanted[*]}"
+    pip_install "${wanted[@]}" || say "they could not be built: tests that need them are skipped"
+}
+
 main() {
     venv=$(venv_path)
     [[ $1 != path ]] || { echo "$venv" && return; }
     [[ $1 == run || $1 == dev ]] || die "unknown: $1" "setup.sh path, run or dev"
     python=$(find_python) || python=
-    install_packages
+    install_packages missing
     python=$(find_python) || die "no Python 3.11 or newer" "Debian 12, Ubuntu 24.04 or newer have one"
     install_venv "$1"
+    [[ $1 == dev ]] || return 0
+    install_packages virtual || say "tests with virtual machines are skipped where they lack something"
+    install_bindings
 }
 
 # One setup at a time for a checkout; `path` only reads. flock -o: nothing that is started keeps the lock.
