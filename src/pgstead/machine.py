@@ -287,7 +287,8 @@ class Machine:
 
     `name` is unique in the stack, `module` is the stack file's key it comes from,
     `after` names machines that must be ready before this one is made, and `membership`
-    says what it is a part of.
+    says what it is a part of. `postgresql` is the major version whose programs it runs; None
+    for whichever there is. `refused` says, in words, why it cannot become what is asked for.
     """
 
     name: str
@@ -298,3 +299,5 @@ class Machine:
     after: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     guest: Guest = field(default_factory=Guest)
+    postgresql: str | None = None
+    refused: tuple[str, ...] = ()

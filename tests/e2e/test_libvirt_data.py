@@ -11,6 +11,7 @@ pytest.importorskip("libvirt")
 pytest.importorskip("pycdlib")
 
 from pgstead.engine.resource import Data
+from pgstead.errors import Refused
 from pgstead.platforms.libvirt import data, volumes
 from support.libvirt import why_not
 from support.libvirt_stage import Stage, run
@@ -82,6 +83,17 @@ def test_a_machine_that_is_gone_is_known_to_have_data(stage: Stage) -> None:
     run(platform.delete(stage.records[ADDRESS], data=Data.ASIDE))
     assert not platform.keeps_data("thing-1"), "aside it is nobody's"
     assert not platform.keeps_data("thing-2")
+
+
+def test_a_lost_volume_with_the_only_copy_is_not_made_anew(stage: Stage) -> None:
+    """Whoever lost machine and disk is told, instead of being given an empty one."""
+    stage.up(machine())
+    platform = stage.platform()
+    resource = replace(stage.lower(machine()), only_copy=True)
+    run(platform.delete(stage.records[ADDRESS], data=Data.DELETE))
+    stage.records[ADDRESS] = replace(stage.records[ADDRESS], status="creating")
+    with pytest.raises(Refused, match=r"the data disk of thing-1 .* is gone"):
+        run(platform.create(resource, {}))
 
 
 def test_an_image_that_was_uploaded_elsewhere_goes_too(stage: Stage) -> None:

@@ -7,7 +7,6 @@ runs by `inside`, or in the block of `network`.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
 import subprocess
@@ -18,6 +17,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from support.namespaces import UNSHARE, child_of, die_with_us, enter, in_network_of
 
 START_SECONDS = 60.0
 
@@ -63,18 +64,11 @@ libvirtd -p /run/libvirt/libvirtd.pid &
 wait $!
 """
 
-# In a process namespace of its own, all of its guests end with it, whatever happens.
-_UNSHARE = (
-    *("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"),
-    *("--propagation", "private"),
-)
-
 _PROGRAMS = ("libvirtd", "unshare", "nsenter", "dnsmasq")
 _OF_DRIVER = {
     "qemu": ("qemu-system-x86_64", "qemu-img"),
     "lxc": ("/usr/lib/libvirt/libvirt_lxc", "ssh"),
 }
-_NETWORK = 0x40000000  # CLONE_NEWNET, see setns(2)
 
 
 @dataclass(frozen=True)
@@ -109,31 +103,18 @@ class Libvirtd:
     @property
     def enter(self) -> list[str]:
         """The words before a command that shall run beside the daemon."""
-        return ["nsenter", f"--target={self.first}", "--mount", "--net", "--pid"]
+        return enter(self.first)
 
     @property
     def first(self) -> int:
         """The first process of its namespaces."""
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
-        return int(children.split()[0])
+        return child_of(self.pid)
 
     @contextmanager
     def network(self) -> Iterator[None]:
         """Be in the daemon's network: this thread, and all that it starts meanwhile."""
-        with (
-            Path("/proc/thread-self/ns/net").open("rb") as ours,
-            Path(f"/proc/{self.first}/ns/net").open("rb") as theirs,
-        ):
-            _enter(theirs.fileno())
-            try:
-                yield
-            finally:
-                _enter(ours.fileno())
-
-
-def _enter(network: int) -> None:
-    if ctypes.CDLL(None, use_errno=True).setns(network, _NETWORK) != 0:
-        raise OSError(ctypes.get_errno(), "setns")
+        with in_network_of(self.first):
+            yield
 
 
 @cache
@@ -150,7 +131,7 @@ def why_not(driver: str = "qemu") -> str | None:
     except ImportError as error:
         return f"the Python package {error.name} is not installed"
     tried = subprocess.run(
-        [*_UNSHARE, "mount", "-t", "sysfs", "sysfs", "/sys"],
+        [*UNSHARE, "mount", "-t", "sysfs", "sysfs", "/sys"],
         capture_output=True,
         text=True,
         check=False,
@@ -165,11 +146,11 @@ def libvirtd(folder: Path) -> Iterator[Libvirtd]:
     folder.chmod(0o711)
     with (folder / "libvirtd.out").open("wb") as out:
         process = subprocess.Popen(
-            [*_UNSHARE, "sh", "-c", _ENTER, "_", str(folder)],
+            [*UNSHARE, "sh", "-c", _ENTER, "_", str(folder)],
             stdout=out,
             stderr=out,
             stdin=subprocess.DEVNULL,
-            preexec_fn=_die_with_us,  # noqa: PLW1509 - before any thread that matters here
+            preexec_fn=die_with_us,  # noqa: PLW1509 - before any thread that matters here
         )
     made, before = Libvirtd(process.pid, folder), _cgroups()
     try:
@@ -178,11 +159,6 @@ def libvirtd(folder: Path) -> Iterator[Libvirtd]:
     finally:
         _end(made, process)
         _remove_cgroups(_cgroups() - before)
-
-
-def _die_with_us() -> None:
-    """Have the kernel end it with the test's process, should that be killed (prctl(2))."""
-    ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL
 
 
 def _wait_until_up(made: Libvirtd, process: subprocess.Popen[bytes]) -> None:
@@ -222,7 +198,7 @@ def _end_domains(uri: str) -> None:
 
 def _cgroups() -> set[Path]:
     """Cgroups of libvirt's domains, and those that containers made."""
-    patterns = ("machine/*.libvirt-*", "*/machine/*.libvirt-*", "systemd/pgstead-*")
+    patterns = ("machine/*.libvirt-*", "*/machine/*.libvirt-*", "*/pgstead-*")
     return {found for each in patterns for found in Path("/sys/fs/cgroup").glob(each)}
 
 

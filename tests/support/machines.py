@@ -41,6 +41,7 @@ def machine(name: str = "thing-1", *, address: str = "10.99.0.11", **guest: obje
         software=software(address),
         membership=EtcdMember("things", name, address, TlsClient("ca", "certificate", "key")),
         guest=replace(GUEST, nics=(_nic(address),), **guest),  # type: ignore[arg-type]
+        postgresql="15",
     )
 
 

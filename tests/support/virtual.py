@@ -7,7 +7,7 @@ its own. Everything runs beside the daemon, in its namespaces; nothing reaches o
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +22,7 @@ from pgstead.image.tools import missing
 from pgstead.machine import File
 from pgstead.reach.guest import GuestReach
 from pgstead.reach.ssh import SshTarget, ssh_reach
+from pgstead.waiting import wait
 from support import libvirt as daemons
 from support.libvirt import Libvirtd
 from support.stack import Stack, stack_in
@@ -200,6 +201,16 @@ class Lab:
         """Where a machine is."""
         return str(self.stack.json("output", str(self.stack.file))[f"{machine}.ip"])
 
+    def plan(self) -> dict[str, dict[str, Any]]:
+        """What is pending, once all can be seen: a host that is busy may be late to answer."""
+
+        def seen() -> dict[str, dict[str, Any]] | None:
+            found = self.stack.plan()
+            unseen = [one for one in found.values() if one["action"] == "unknown"]
+            return None if unseen else found
+
+        return wait(seen, deadline=180, what="a plan that knows everything")
+
     @property
     def ca(self) -> Path:
         """The authority's certificate, as a file."""
@@ -288,6 +299,8 @@ class Lab:
 @contextmanager
 def lab(daemon: Libvirtd, folder: Path, name: str) -> Iterator[Lab]:
     """A stack of that name, destroyed with its data in the end, whatever happened."""
-    prefix: Sequence[str] = daemon.enter
-    with stack_in(folder, name, prefix=prefix, deadline=UP_SECONDS) as stack:
+    runtime = {"XDG_RUNTIME_DIR": str(folder)}  # where pgstead keeps its ssh connections
+    with stack_in(
+        folder, name, prefix=daemon.enter, environment=runtime, deadline=UP_SECONDS
+    ) as stack:
         yield Lab(daemon, stack, make_authority(name, "test"))

@@ -71,6 +71,7 @@ def annotate(resources: Iterable[Resource], machines: Iterable[Machine]) -> tupl
             place={**resource.place, **places.of(by_address[resource.address])},
             only_copy=resource.only_copy or resource.address in alone,
             loss=ETCD_LOSS if _is_etcd(by_address[resource.address]) else resource.loss,
+            refused=by_address[resource.address].refused,
         )
         if resource.address in by_address
         else resource

@@ -114,11 +114,22 @@ def refusal(plan: Plan) -> Refused:
     for change in plan.refused:
         alike.setdefault("; ".join(change.reasons), []).append(change.address)
     lines = [f"{', '.join(them)}{_joint(them)}{reason}" for reason, them in alike.items()]
-    names = " ".join(f"--recreate {address}" for address in lost.names(plan.refused))
-    return Refused(
-        "nothing was changed, since data would be lost:\n  " + "\n  ".join(lines),
-        hint=f"restore it from a backup, or accept the loss by name: {names}",
-    )
+    why, hint = _why_refused([change for change in plan.refused if _is_gone(change)])
+    return Refused(f"nothing was changed, since {why}:\n  " + "\n  ".join(lines), hint=hint)
+
+
+def _why_refused(gone: Collection[Change]) -> tuple[str, str]:
+    """What all of it has in common, and what can be done; a loss alone can be accepted."""
+    if not gone:
+        hint = "take it back in the stack file; `pgstead plan` shows what else would be done"
+        return "the stack file asks for what cannot be done", hint
+    names = " ".join(f"--recreate {address}" for address in lost.names(gone))
+    return "data would be lost", f"restore it from a backup, or accept the loss by name: {names}"
+
+
+def _is_gone(change: Change) -> bool:
+    """Whether it is refused for what it holds no more, rather than for what is asked of it."""
+    return not (change.differences or (change.resource and change.resource.refused))
 
 
 def _joint(addresses: Collection[str]) -> str:

@@ -102,6 +102,8 @@ def _judge(
     recreate: Collection[str],
     settled: bool,
 ) -> Change:
+    if resource is not None and resource.refused:
+        return Change(address, Action.REFUSE, resource.refused, (), resource, recorded)
     if isinstance(observed, Unknown):
         action = Action.LEAVE if observed.down else Action.UNKNOWN
         return Change(address, action, (observed.reason,), (), resource, recorded)
@@ -110,11 +112,8 @@ def _judge(
     if observed is None:
         precious = _precious(resource, lost=lost, recreate=recreate)
         return _absent(resource, recorded, settled=settled, precious=precious)
-    if recorded is None or recorded.status in ("creating", "deleting"):
+    if recorded is None or recorded.status in ("creating", "deleting", "replacing"):
         return _half_made(resource, recorded, settled=settled)
-    if recorded.status == "replacing":
-        reasons = ("was interrupted while it was replaced: resumed",)
-        return Change(address, Action.REPLACE, reasons, (), resource, recorded, exclusive=True)
     return _present(resource, recorded, observed)
 
 
@@ -123,16 +122,13 @@ def _half_made(resource: Resource, recorded: Recorded | None, *, settled: bool) 
 
     A cluster's own resource can be seen as soon as its members run, made or not.
     """
+    address = resource.address
+    if recorded and recorded.status == "replacing":
+        reasons = ("was interrupted while it was replaced: resumed",)
+        return Change(address, Action.REPLACE, reasons, (), resource, recorded, exclusive=True)
     was = f"was interrupted while {recorded.status}" if recorded else "was never completed"
-    return Change(
-        resource.address,
-        Action.CREATE,
-        (f"{was}: resumed",),
-        (),
-        resource,
-        recorded,
-        exclusive=settled,
-    )
+    reasons = (f"{was}: resumed",)
+    return Change(address, Action.CREATE, reasons, (), resource, recorded, exclusive=settled)
 
 
 def _going(address: str, recorded: Recorded | None, observed: Observed) -> Change:
@@ -146,7 +142,12 @@ def _precious(resource: Resource, *, lost: Collection[str], recreate: Collection
     """What would be lost for good if it were made anew, in words; empty if nothing would."""
     if resource.loss:
         return f" of {resource.loss}" if losing.cluster_of(resource) in lost else ""
-    return " of its data" if resource.only_copy and resource.address not in recreate else ""
+    return " of its data" if _goes(resource) and resource.address not in recreate else ""
+
+
+def _goes(resource: Resource) -> bool:
+    """Whether data that is nowhere else goes with it. Whoever keeps data looks for it himself."""
+    return resource.only_copy and not resource.outlives
 
 
 def _absent(
@@ -182,9 +183,7 @@ def _decided(change: Change, *, unseen: bool) -> Change:
     resource = change.resource
     assert resource is not None  # noqa: S101 - `_present` gave it
     action, reasons = Action.UPDATE, change.reasons
-    if change.effect is OnChange.REFUSE or (
-        change.effect is OnChange.REPLACE and resource.only_copy
-    ):
+    if change.effect is OnChange.REFUSE or (change.effect is OnChange.REPLACE and _goes(resource)):
         action = Action.REFUSE
         reasons = (*reasons, f"{_words(change)} cannot be changed without losing its data")
     elif change.effect is OnChange.REPLACE:

@@ -1,4 +1,4 @@
-"""What pgstead owns for a stack: keys, certificates, passwords, addresses.
+"""What pgstead owns for a stack: keys, certificates, passwords, addresses, words to remember.
 
 Made in memory on the first ask, so that a plan knows everything and writes nothing;
 saved before the first step of an apply.
@@ -126,6 +126,19 @@ class StoredMaterials:
             if warning := renewal.caution(row["certificate"], request, authority):
                 self._warnings[warning] = None
             return KeyPair(row["certificate"], row["key"], authority.certificate)
+
+    # -- words
+
+    def recall(self, name: str) -> str | None:
+        """What was remembered under that name, if anything."""
+        with self._guard:
+            row = self._rows.get(f"remembered/{name}")
+            return None if row is None else str(row["value"])
+
+    def remember(self, name: str, value: str) -> None:
+        """Keep a word, in place of what was remembered under that name."""
+        with self._guard:
+            self._keep(f"remembered/{name}", {"value": value})
 
     # -- addresses
 

@@ -33,9 +33,11 @@ class Resource:
 
     `address` is unique and stable: `<kind>.<name>`. `place` is kept in the state so that
     the resource can be found and removed when nothing else is known of it any more.
-    `only_copy` marks data that exists nowhere else. `loss` says, in words, what is lost with
+    `only_copy` marks data that exists nowhere else; `outlives`, data that stays where it is
+    when what it is in is made anew. `loss` says, in words, what is lost with
     the data of all members of its cluster (`place["cluster"]`); empty where nobody asks
-    before they are made anew. `body` is for the provider alone.
+    before they are made anew. `refused` says, in words, why it can be neither made nor
+    changed as it is asked for. `body` is for the provider alone.
     """
 
     address: str
@@ -45,7 +47,9 @@ class Resource:
     place: Mapping[str, Any] = field(default_factory=dict)
     holds_data: bool = False
     only_copy: bool = False
+    outlives: bool = False
     loss: str = ""
+    refused: tuple[str, ...] = ()
     body: Any = field(default=None, compare=False, repr=False)
 
     @property

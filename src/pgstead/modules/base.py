@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
@@ -51,13 +51,20 @@ class Materials(Protocol):
     def certificate(self, request: CertificateRequest) -> KeyPair:
         """A certificate as asked for, renewed when its end is near or the request changed."""
 
+    def recall(self, name: str) -> str | None:
+        """What was remembered under that name in this or an earlier run, if anything."""
+
+    def remember(self, name: str, value: str) -> None:
+        """Keep a word that no later run could find out, for as long as it is kept again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
     """Everything a module may depend on besides its own variables.
 
     `module` is its key in the stack file; `authorities` are those of the stack file by
-    name, None for the ones that pgstead makes itself.
+    name, None for the ones that pgstead makes itself. `look` gives the text of a file on a
+    machine; None where there is none, or no way to see it.
     """
 
     facts: Facts
@@ -66,3 +73,4 @@ class Context:
     authorities: Mapping[str, Authority | None] = field(
         default_factory=lambda: MappingProxyType({})
     )
+    look: Callable[[str, str], str | None] = lambda _machine, _path: None

@@ -23,6 +23,7 @@ class FakeMaterials:
         self._given: dict[str, Authority] = {}
         self.asked: dict[str, CertificateRequest] = {}
         self.reserved: list[str] = []
+        self.remembered: dict[str, str] = {}
 
     def address(self, machine: str, wanted: str | None = None) -> str:
         """`wanted`, or the next one."""
@@ -54,6 +55,14 @@ class FakeMaterials:
         authority = self.authority(request.authority)
         lines = [f"<certificate {request.name}>", *_described(request)]
         return KeyPair("\n".join(lines) + "\n", f"<key {request.name}>\n", authority.certificate)
+
+    def recall(self, name: str) -> str | None:
+        """What was remembered."""
+        return self.remembered.get(name)
+
+    def remember(self, name: str, value: str) -> None:
+        """Into `remembered`."""
+        self.remembered[name] = value
 
 
 def _described(request: CertificateRequest) -> list[str]:

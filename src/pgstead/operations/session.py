@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from pgstead.engine.lock import check_held, lock
 from pgstead.engine.materials import StoredMaterials
 from pgstead.engine.state import default_url, open_state
 from pgstead.engine.vault import Vault
-from pgstead.errors import SpecError, StateError
+from pgstead.errors import PlatformError, SpecError, StateError
 from pgstead.modules.base import Context, Facts
 from pgstead.operations import addresses, platforms
 
@@ -72,9 +72,15 @@ class Session:
         """What the modules want."""
         from pgstead.modules.build import build  # noqa: PLC0415 - not for destroy and history
 
-        made = build(self.stack, Context(self.facts, self.materials))
+        made = build(self.stack, Context(self.facts, self.materials, look=self._look))
         redaction.remember(self.materials.secrets())
         return made
+
+    def _look(self, machine: str, path: str) -> str | None:
+        """The text of a file on a machine, if it can be seen."""
+        with suppress(PlatformError):
+            return self.platform.reach(machine).read(path)
+        return None
 
     @property
     def machines(self) -> tuple[Machine, ...]:

@@ -72,7 +72,9 @@ class Postgres(Model):
     """The PostgreSQL servers, run by Patroni."""
 
     version: Version | None = Field(
-        None, description="The major version, e.g. 15; by default the newest that is installed."
+        None,
+        description="The major version, e.g. 15; by default the newest that is installed when the "
+        "cluster is made. It stays: another one cannot open the data, and is refused.",
     )
     members: int = Field(3, ge=1, le=9, description="How many PostgreSQL servers.")
     synchronous: Synchronous | Literal[False] | None = Field(

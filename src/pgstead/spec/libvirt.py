@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from pgstead.spec.models import Label, Location, Model, Problems, Text
+from pgstead.spec.models import Image, Label, Location, Model, Problems, Text
 
 LOCAL = "qemu:///system"
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
@@ -63,6 +64,11 @@ def span(value: str) -> tuple[ipaddress.IPv4Address, ipaddress.IPv4Address]:
     return found
 
 
+def driver(uri: str) -> str:
+    """Which of libvirt's drivers a URI names: `qemu`, `lxc`."""
+    return uri.partition(":")[0].partition("+")[0]
+
+
 def _range(value: str) -> str:
     span(value)
     return value
@@ -82,7 +88,7 @@ class LibvirtHost(Model):
     macvtap: Name | None = Field(
         None, description="The interface of this host that guests share, instead of a network."
     )
-    image: Text | None = Field(None, description="The base image on this host.")
+    image: Image | None = Field(None, description="The base image on this host.")
 
 
 class LibvirtAdmin(Model):
@@ -117,14 +123,19 @@ class LibvirtPlatform(Model):
     """Virtual machines on one or several libvirt hosts."""
 
     kind: Literal["libvirt"] = Field("libvirt", description="Virtual machines by libvirt.")
-    uri: Uri = Field(LOCAL, description="How to connect to libvirt, where there is one host.")
+    uri: Uri = Field(
+        LOCAL,
+        description="How to connect to libvirt, where there is one host. With lxc:///system "
+        "machines are containers of this host, which share its kernel.",
+    )
     hosts: dict[Label, LibvirtHost] = Field(
         {}, description="Several hosts by name; the members of a cluster are spread over them."
     )
-    image: Text | None = Field(
+    image: Image | None = Field(
         None,
         description="The base image of machines that name no volume: a volume's name, "
-        "POOL/VOLUME, or the path of a qcow2 file, which is then uploaded.",
+        "POOL/VOLUME, or the path of a file, which is then uploaded; ./PATH starts from the "
+        "stack file.",
     )
     os_size: int | None = Field(
         None, ge=1, le=65536, description="GiB of a system disk; by default the image's own size."
@@ -208,6 +219,20 @@ class LibvirtPlatform(Model):
             if host.network is not None and host.macvtap is not None:
                 where = ("hosts", name, "macvtap")
                 found.append((where, "cannot be given together with network"))
+        found.extend(((name,), words) for name, words in self._of_containers())
         if found:
             raise Problems(found)
         return self
+
+    def _of_containers(self) -> Iterator[tuple[str, str]]:
+        """What is wrong where machines are containers, by the setting's name."""
+        drivers = {driver(one) for one in ([h.uri for h in self.hosts.values()] or [self.uri])}
+        if "lxc" not in drivers:
+            return
+        if self.reach == "guest_agent":
+            yield "reach", "cannot be guest_agent: containers have no agent, ssh reaches them"
+        if self.macvtap is not None:
+            yield "macvtap", "cannot be given for containers: nothing on their host reaches them"
+        for name in ("virt_type", "cpu", "machine_type"):
+            if drivers == {"lxc"} and name in self.model_fields_set:
+                yield name, "is of virtual machines, and the URI makes containers"

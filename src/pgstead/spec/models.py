@@ -182,6 +182,11 @@ def _location(value: Any, info: ValidationInfo) -> Any:
         raise ValueError("names the home folder of a user who does not exist") from None
 
 
+def _image(value: Any, info: ValidationInfo) -> Any:
+    begins = isinstance(value, str) and value.startswith(("./", "../", "~"))
+    return str(_location(value, info)) if begins else value
+
+
 Text = str
 """Plain text: a secret that flows into it is refused."""
 
@@ -229,6 +234,9 @@ Location = Annotated[
     Path, BeforeValidator(_location), WithJsonSchema({"type": "string", "minLength": 1})
 ]
 """A path on this machine, made absolute from the stack file's folder; `~` is a home folder."""
+
+Image = Annotated[str, BeforeValidator(_image)]
+"""A volume, or a file: a path that begins with `./`, `../` or `~` starts from the stack file."""
 
 Setting = str | int | float | bool
 """A PostgreSQL parameter's value, as it stands in the file."""

@@ -15,9 +15,10 @@ import yaml
 from pgstead.errors import PlatformError
 from pgstead.machine import Admin, Nic, Service
 from pgstead.platforms.cloud_init import Access, FirstBoot, conventional, first_boot, unit
+from pgstead.platforms.cloud_init.places import POSTGRESQL
 from pgstead.platforms.cloud_init.script import SCRIPT
 from pgstead.platforms.cloud_init.units import word
-from support.machines import CONFIGURATION, SECRET, machine
+from support.machines import CONFIGURATION, DATA, SECRET, machine
 
 ACCESS = Access(("ssh-ed25519 BBBB pgstead",), ("PRIVATE\nKEY\n", "ssh-ed25519 CCCC"), ("agent",))
 
@@ -78,6 +79,33 @@ def test_files_have_real_paths_and_no_owner_before_there_are_users() -> None:
     assert found[SECRET]["permissions"] == "0600"
     assert all("owner" not in one for one in found.values())
     assert f"chown thing: {SECRET}" in found[SCRIPT]["content"]
+
+
+@pytest.mark.parametrize(
+    ("made_with", "linked"), [(None, "16"), ("15\n", "15"), ("14\n", None), ("", "16")]
+)
+def test_data_of_an_earlier_machine_gets_the_programs_that_made_it(
+    tmp_path: Path, made_with: str | None, linked: str | None
+) -> None:
+    first = first_boot(conventional(replace(machine(), postgresql=None)), ACCESS)
+    script = str(files(first)[SCRIPT]["content"])
+    begin, end = script.index('made=""'), script.index("rm -f /usr/sbin/policy-rc.d")
+    steps = script[begin:end].partition("begin 'make a cluster'")
+    ends = steps[2].partition('begin "services"')
+    text = f"set -eu\nsay() {{ echo $*; }}\n{steps[0]}\n{ends[2]}"
+    data = tmp_path / "data"
+    text = text.replace(POSTGRESQL, f"{tmp_path}/link").replace(DATA, str(data))
+    text = text.replace("/usr/lib/postgresql", str(tmp_path))
+    for folder in (data, tmp_path / "15/bin", tmp_path / "16/bin"):
+        folder.mkdir(parents=True)
+    if made_with is not None:
+        (data / "PG_VERSION").write_text(made_with)
+    done = subprocess.run(["sh", "-c", text], capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) is (linked is not None), done
+    if linked is None:
+        assert "PostgreSQL 14, which is not installed (postgresql-14)" in done.stdout
+    else:
+        assert (tmp_path / "link").readlink() == tmp_path / linked / "bin"
 
 
 def test_bindings_replace_what_matters_at_bootstrap() -> None:

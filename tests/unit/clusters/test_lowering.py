@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -135,6 +136,8 @@ def test_machines_are_annotated() -> None:
     assert place is not None
     assert (place.kind, place.group, place.prefix) == ("patroni", "main", "/service/main/")
     assert (lb.place, places.read(lb.place)) == ({"id": "x"}, None)
+    (refused,) = lowering.annotate(made[:1], [replace(STACK[0], refused=("why",))])
+    assert (pg.refused, refused.refused) == ((), ("why",))
 
 
 def test_passwords_by_attribute() -> None:

@@ -85,6 +85,27 @@ def test_replacing_the_only_copy_of_data_is_refused() -> None:
     assert not plan.pending
 
 
+def test_data_that_outlives_its_machine_is_kept_by_who_makes_it_anew() -> None:
+    server = replace(IMAGE, only_copy=True, outlives=True)
+    changed = one(server, recorded(server, image="old"), Present({"image": "old"}))
+    assert [change.action for change in changed.pending] == [Action.REPLACE]
+    assert [change.action for change in one(server, recorded(server), None).pending] == [
+        Action.CREATE
+    ]
+
+
+@pytest.mark.parametrize("seen", [None, Present(FILE.values), Unknown("the machine is off")])
+def test_what_cannot_become_as_it_is_asked_for_is_refused(seen: Observed) -> None:
+    asked = replace(FILE, refused=("16 cannot open it", "go back to 15"))
+    plan = one(asked, recorded(FILE), seen, recreate=["machine.a"])
+    (change,) = plan.refused
+    assert change.reasons == asked.refused
+    error = refusal(plan)
+    assert "machine.a 16 cannot open it; go back to 15" in error.message
+    assert "--recreate" not in str(error.hint)
+    assert "data would be lost" not in error.message
+
+
 def test_a_vanished_only_copy_is_made_anew_by_name_alone() -> None:
     server = replace(FILE, only_copy=True)
     assert one(server, recorded(server), None).refused

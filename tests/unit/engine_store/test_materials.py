@@ -159,6 +159,23 @@ def test_every_password_that_a_server_may_have_is_known_until_one_is_applied(
     assert opened(store).server_passwords("app") == ("three",)
 
 
+def test_a_word_is_remembered_as_long_as_it_is_said_again(store: Memory) -> None:
+    materials = opened(store)
+    assert materials.recall("postgresql/patroni.main") is None
+    materials.remember("postgresql/patroni.main", "15")
+    materials.remember("postgresql/machine.alone", "15")
+    assert store.saves == []
+    materials.save()
+    materials = opened(store)
+    assert materials.recall("postgresql/patroni.main") == "15"
+    materials.remember("postgresql/patroni.main", "15")
+    assert not materials.changed()
+    materials.prune()
+    assert opened(store).recall("postgresql/machine.alone") is None
+    assert opened(store).recall("postgresql/patroni.main") == "15"
+    assert "15" not in materials.secrets()
+
+
 def test_addresses_are_reserved_in_one_go(store: Memory) -> None:
     allocator = Allocator()
     materials = opened(store, allocator=allocator)

@@ -105,6 +105,20 @@ def test_sizes_and_mac_addresses_do_not_decide_in_a_container() -> None:
     assert not given.resolve().has_watchdog
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"reach": "guest_agent"}, "containers have no agent"),
+        ({"macvtap": "ens3"}, "nothing on their host reaches them"),
+        ({"cpu": "qemu64"}, "is of virtual machines"),
+    ],
+)
+def test_what_containers_cannot_have_is_refused(settings: dict[str, str], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Settings.model_validate({"uri": "lxc:///system", **settings})
+    Settings.model_validate({"uri": "qemu:///system", **settings})
+
+
 def test_data_in_a_folder_gets_its_owner_and_no_file_system() -> None:
     script = first_boot_script(machine(), None)
     assert "mkfs" not in script

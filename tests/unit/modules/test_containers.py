@@ -122,6 +122,22 @@ def test_podman_or_docker(make: Make, server: Tree) -> None:
     assert not make({**tree, "install_dependencies": False}, platform="memory").software.packages
 
 
+def test_postgresql_may_come_from_a_registry_with_a_password(make: Make, server: Tree) -> None:
+    tree = {**server, "postgres_image": "postgres:16", "container_registry": REGISTRY}
+    machine = make(tree, platform="memory")
+    script = _file(machine, f"{SCRIPTS}/postgres-container").content
+    assert "image=registry.local:5000/postgres:16\n" in script
+    assert "--authfile '@{path:/etc/pgstead-containers/config.json}'" in script
+    assert "made-up" not in script
+    plain = {**REGISTRY, "url": "http://registry.local:5000"}
+    warned = make({**tree, "container_registry": plain}, platform="memory").warnings
+    assert any("is not https" in warning for warning in warned)
+    with pytest.raises(SpecError, match="docker pulls by https only"):
+        make(
+            {**tree, "container_registry": plain, "container_runtime": "docker"}, platform="memory"
+        )
+
+
 @pytest.mark.parametrize("password", ["a\nb", "'quoted'", ' "', " a"])
 def test_a_password_that_a_file_of_variables_cannot_hold(
     password: str, make: Make, server: Tree
@@ -185,6 +201,35 @@ def test_docker_reads_the_same_credentials(make: Make, balancer: Tree) -> None:
     assert "docker --config '@{path:/etc/pgstead-containers}' pull" in script
 
 
+def test_a_container_is_started_by_root_whose_storage_has_the_image(
+    make: Make, balancer: Tree
+) -> None:
+    """By a service of the unprivileged user, it would run as that user's own, without the image."""
+    users = {
+        image: make({**balancer, "haproxy_image": image}, platform="memory")
+        .software.services[0]
+        .user
+        for image in ("", "haproxy:3.0")
+    }
+    assert users == {"": "haproxy", "haproxy:3.0": "root"}
+
+
+@pytest.mark.parametrize(
+    ("runtime", "folder"), [("podman", "/etc/containers"), ("docker", "/etc/docker")]
+)
+def test_a_registry_may_have_an_authority_of_its_own(
+    runtime: str, folder: str, make: Make, balancer: Tree
+) -> None:
+    registry = {**REGISTRY, "ca_certificate": "the certificate"}
+    tree = {**balancer, "container_registry": registry, "container_runtime": runtime}
+    file = _file(make(tree, platform="memory"), f"{folder}/certs.d/registry.local:5000/ca.crt")
+    assert (file.content, file.mode, file.on_change) == (
+        "the certificate\n",
+        0o644,
+        OnChange.RELOAD,
+    )
+
+
 def test_a_registry_without_tls_is_told(make: Make, balancer: Tree) -> None:
     plain = {**REGISTRY, "url": "http://registry.local:5000"}
     machine = make({**balancer, "container_registry": plain}, platform="memory")
@@ -200,6 +245,7 @@ def test_a_registry_without_tls_is_told(make: Make, balancer: Tree) -> None:
     [
         ({**REGISTRY, "password": ""}, "both of username and password"),
         ({**REGISTRY, "url": ""}, "url: is required beside username"),
+        ({"ca_certificate": "a"}, "url: is required beside ca_certificate"),
         ({**REGISTRY, "url": "registry.local"}, "url"),
         ({**REGISTRY, "username": "a:b"}, "username"),
     ],

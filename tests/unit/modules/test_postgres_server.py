@@ -140,26 +140,6 @@ def test_an_authority_is_needed(make: Make, server: Tree) -> None:
         make({key: value for key, value in server.items() if key != "ca"})
 
 
-@pytest.mark.parametrize(
-    ("image", "version"),
-    [
-        ("postgres:12.9", "12\n"),
-        ("registry.local:5000/library/postgres:16-alpine", "16\n"),
-        ("postgres:latest", None),
-        ("postgres", None),
-        ("postgres@sha256:0123", None),
-    ],
-)
-def test_data_of_another_version_are_not_touched(
-    image: str, version: str | None, make: Make, server: Tree
-) -> None:
-    machine = make({**server, "postgres_image": image}, platform="memory")
-    found = [one for one in machine.software.files if one.path.endswith("major-version")]
-    assert [(one.content, one.on_change) for one in found] == (
-        [(version, OnChange.REFUSE)] if version else []
-    )
-
-
 def test_packages_are_the_distributions_or_postgresqls_own(make: Make, server: Tree) -> None:
     software = make({**server, "version": "16"}, platform="memory").software
     assert software.packages[0].name == "postgresql-16"

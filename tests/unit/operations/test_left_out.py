@@ -14,7 +14,7 @@ from pgstead.engine.resource import Observed, Recorded, Resource, Unknown
 from pgstead.operations.asking import Asking
 from pgstead.operations.session import open_session
 from pgstead.operations.up import up
-from pgstead.platforms.memory import MemoryProvider
+from pgstead.platforms.memory import MemoryPlatform, MemoryProvider
 
 STACK = """
 name: away
@@ -100,3 +100,16 @@ def test_once_it_is_back_the_rest_follows(
     done = up(file, ASKING)
     assert "machine.postgres-3" in done.changed
     assert done.left_out == {}
+
+
+def test_data_that_was_put_aside_is_named(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, after = (Path("old"),), (Path("default/postgres-3-data"), Path("old"))
+    told = iter((before, after))
+    monkeypatch.setattr(MemoryPlatform, "kept", lambda self: next(told))
+    file.write_text(STACK.format(2, 1))
+    assert guarded(lambda: app(["up", str(file), "--yes"], standalone_mode=False)) == 0
+    said = capsys.readouterr().out
+    assert "Data was put aside, and is deleted by nobody: default/postgres-3-data" in said
+    assert "old" not in said

@@ -9,6 +9,7 @@ import pytest
 
 from pgstead.errors import SpecError
 from pgstead.spec import Stack, expand, loads
+from pgstead.spec.libvirt import LibvirtPlatform
 
 ROLES = ("etcd-1", "postgres-1", "load-balancer-1")
 
@@ -87,3 +88,22 @@ def test_an_impossible_size_is_refused() -> None:
         stack("postgres: {machine: {memory: 1}}")
     with pytest.raises(SpecError, match="data_size"):
         stack("load_balancer: {machine: {data_size: 1}}")
+
+
+@pytest.mark.parametrize(
+    ("given", "image"),
+    [
+        ("debian.qcow2", "debian.qcow2"),
+        ("images/debian.qcow2", "images/debian.qcow2"),
+        ("/srv/debian.qcow2", "/srv/debian.qcow2"),
+        ("./debian.qcow2", "/stacks/debian.qcow2"),
+        ("../debian.qcow2", "/stacks/../debian.qcow2"),
+    ],
+)
+def test_an_images_file_starts_from_the_stack_file(given: str, image: str) -> None:
+    made = stack(
+        "", f"kind: libvirt, image: {given}, hosts: {{a: {{uri: 'x://a', image: {given}}}}}"
+    )
+    assert isinstance(made.platform, LibvirtPlatform)
+    assert made.platform.image == image
+    assert made.platform.hosts["a"].image == image

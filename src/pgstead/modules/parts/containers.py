@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
@@ -24,6 +24,8 @@ __all__ = [
     "container_software",
     "first_start",
     "qualified",
+    "registry_cautions",
+    "require_encrypted",
     "run_in",
 ]
 
@@ -31,6 +33,9 @@ PACKAGES = {"podman": "podman", "docker": "docker.io"}
 FOLDER = "/etc/pgstead-containers"
 CREDENTIALS = f"{FOLDER}/config.json"
 """Both podman (`--authfile`) and docker (`--config`, its folder) read this form of it."""
+
+AUTHORITIES = {"podman": "/etc/containers/certs.d", "docker": "/etc/docker/certs.d"}
+"""Where each looks for the authorities of registries, in folders of their names."""
 
 HUB = "docker.io"
 
@@ -57,13 +62,21 @@ class ContainerRegistry(Model):
     )
     username: Line = Field(default="", pattern=r"^[^:]*$", description="User of the registry.")
     password: Secret | None = Field(default=None, description="Password of that user.")
+    ca_certificate: str = Field(
+        default="",
+        description=(
+            "Certificate, in PEM, of the authority that signed the registry's, if machines do"
+            " not trust it anyway. Ours."
+        ),
+    )
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if bool(self.username) != bool(reveal(self.password)):
             raise ValueError("give both of username and password, or none")
-        if self.username and self.url is None:
-            raise problem("is required beside username", "url")
+        if self.url is None and (self.username or self.ca_certificate):
+            beside = "username" if self.username else "ca_certificate"
+            raise problem(f"is required beside {beside}", "url")
         return self
 
     @property
@@ -137,7 +150,7 @@ def container_software(
     return Software(
         packages=(Package(PACKAGES[container.runtime]),) if install else (),
         directories=(*folders(), Directory(FOLDER, mode=0o700)),
-        files=(*_credentials(container), file),
+        files=(*_credentials(container), *_authority(container), file),
         setup=(Command("pull", call(_script(container.name), "pull"), creates=pulled),),
     )
 
@@ -145,6 +158,22 @@ def container_software(
 def run_in(name: str, *words: str) -> tuple[str, ...]:
     """The command line that runs those words in the container of that name."""
     return call(_script(name), "run", *words)
+
+
+def require_encrypted(runtime: Runtime, registry: ContainerRegistry) -> None:
+    """Raise `Problems` for a registry without TLS that the runtime does not pull from."""
+    if runtime == "docker" and not registry.encrypted:
+        words = "docker pulls by https only, but for registries that its daemon is told of"
+        raise problem(words, "container_registry", "url")
+
+
+def registry_cautions(registry: ContainerRegistry) -> Iterator[str]:
+    """What is allowed, but known to hurt."""
+    if not registry.encrypted:
+        yield (
+            "container_registry.url is not https: whoever is in between reads the password and"
+            " can give another image."
+        )
 
 
 def first_start(name: str) -> tuple[str, ...]:
@@ -169,3 +198,12 @@ def _credentials(container: Container) -> tuple[File, ...]:
     text = json.dumps({"auths": auths}, indent=2) + "\n"
     # Read when an image is pulled, and then only.
     return (File(CREDENTIALS, text, mode=0o600, secret=True, on_change=OnChange.RELOAD),)
+
+
+def _authority(container: Container) -> tuple[File, ...]:
+    registry = container.registry
+    if registry is None or not registry.ca_certificate:
+        return ()
+    place = f"{AUTHORITIES[container.runtime]}/{registry.host}/ca.crt"
+    text = registry.ca_certificate.rstrip() + "\n"
+    return (File(place, text, mode=0o644, on_change=OnChange.RELOAD),)

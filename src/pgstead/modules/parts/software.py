@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pgstead.errors import MissingSoftware
 from pgstead.machine import Software
 from pgstead.modules.base import Context
 
-__all__ = ["combine", "fact", "major", "require_major"]
+__all__ = ["combine", "fact"]
 
 
 def combine(*parts: Software) -> Software:
@@ -21,11 +20,6 @@ def combine(*parts: Software) -> Software:
     )
 
 
-def major(version: str | int) -> str:
-    """The major version of a PostgreSQL version: "15" of "15.18"."""
-    return str(version).partition(".")[0]
-
-
 def fact(context: Context, software: str) -> tuple[int, ...] | None:
     """The version of a software that will run, as numbers; None where it is not known."""
     text = context.facts.versions.get(software)
@@ -33,22 +27,3 @@ def fact(context: Context, software: str) -> tuple[int, ...] | None:
         return None
     numbers = text.lstrip("v").split("-")[0].split("+")[0].split(".")
     return tuple(int(number) for number in numbers if number.isdigit())
-
-
-def require_major(context: Context, wanted: str | int | None) -> str | None:
-    """The major version of PostgreSQL to run; None if neither wanted nor known.
-
-    Raises `MissingSoftware` where the wanted one is not among those that are there.
-    """
-    versions = context.facts.versions
-    newest = versions.get("postgresql")
-    if wanted is None:
-        return None if newest is None else major(newest)
-    there = {major(versions[name]) for name in versions if name.startswith("postgresql")}
-    if there and major(wanted) not in there:
-        found = ", ".join(sorted(there, key=int))
-        raise MissingSoftware(
-            f"modules.{context.module}: wants PostgreSQL {wanted}, but there is {found}",
-            hint=f"Install PostgreSQL {major(wanted)}, or point `binaries:` to it.",
-        )
-    return major(wanted)

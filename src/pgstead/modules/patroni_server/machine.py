@@ -28,9 +28,10 @@ from pgstead.modules.parts.fluentbit import fluentbit_software
 from pgstead.modules.parts.guest import guest
 from pgstead.modules.parts.hba import hba_lines
 from pgstead.modules.parts.model import reveal
+from pgstead.modules.parts.postgresql_major import Data, Major, installed_major
 from pgstead.modules.parts.postgresql_packages import postgresql_packages
 from pgstead.modules.parts.scripts import DONE, folders, script, step
-from pgstead.modules.parts.software import combine, fact, require_major
+from pgstead.modules.parts.software import combine, fact
 from pgstead.modules.patroni_server.cautions import cautions
 from pgstead.modules.patroni_server.credentials import FOLDER as TLS
 from pgstead.modules.patroni_server.credentials import Credentials, credentials
@@ -69,8 +70,11 @@ def machine(variables: PatroniServer, context: Context) -> Machine:
     _require_patroni(context)
     address = context.materials.address(variables.name, variables.wanted_ip)
     tls = credentials(variables, context, address)
+    owner = f"patroni.{variables.patroni.scope}"
+    data = Data(owner, variables.name, DATA)
+    major = installed_major(context, variables.postgres.version, data)
     software = combine(
-        _packages(variables, context),
+        _packages(variables, context, major),
         Software(
             users=(User("postgres"),),
             directories=_directories(context),
@@ -103,6 +107,8 @@ def machine(variables: PatroniServer, context: Context) -> Machine:
             data=Disk("data", mount=HOME, owner="postgres"),
             watchdog=watchdog if watchdog == "i6300esb" else None,
         ),
+        postgresql=major.runs,
+        refused=major.refused,
     )
 
 
@@ -116,16 +122,14 @@ def _require_patroni(context: Context) -> None:
         )
 
 
-def _packages(variables: PatroniServer, context: Context) -> Software:
-    major = require_major(context, variables.postgres.version)
-    postgresql = Package("postgresql" if major is None else f"postgresql-{major}")
+def _packages(variables: PatroniServer, context: Context, major: Major) -> Software:
     patroni = Package("patroni", version=variables.patroni_version, service="patroni")
     alone = _has_venv(variables, context)
     return combine(
         postgresql_packages(
             context,
             variables.package_source,
-            *((postgresql,) if alone else (postgresql, patroni)),
+            *((major.package,) if alone else (major.package, patroni)),
             install=variables.install_dependencies,
         ),
         _venv(variables.patroni_version) if alone else Software(),

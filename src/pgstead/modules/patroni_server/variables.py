@@ -54,7 +54,11 @@ class Postgres(Model):
     """PostgreSQL of the cluster; the same on every member, but for the certificate."""
 
     version: Version | None = Field(
-        default=None, description='Major version, e.g. "15"; without one, the newest there is.'
+        default=None,
+        description=(
+            'Major version, e.g. "15"; without one, the newest there is when the cluster is made.'
+            " It stays: another one cannot open the data, and is refused."
+        ),
     )
     params: Many[Parameter] = Field(
         default=(),

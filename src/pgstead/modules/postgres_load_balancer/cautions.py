@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pgstead.modules.base import Context
 from pgstead.modules.parts.certificates import LONG, YEAR, lifetime_cautions
+from pgstead.modules.parts.containers import registry_cautions
 from pgstead.modules.parts.guest import without_effect
 from pgstead.modules.postgres_load_balancer.variables import HAProxy, PostgresLoadBalancer, seconds
 
@@ -60,8 +61,4 @@ def _container(variables: PostgresLoadBalancer, context: Context) -> Iterator[st
             "haproxy_image and container_registry have no effect on this platform: the HAProxy"
             " that is installed runs, not a container."
         )
-    if not variables.container_registry.encrypted:
-        yield (
-            "container_registry.url is not https: whoever is in between reads the password and"
-            " can give another image."
-        )
+    yield from registry_cautions(variables.container_registry)

@@ -163,7 +163,8 @@ def _service(variables: PostgresLoadBalancer, context: Context) -> Service:
     return Service(
         name="haproxy",
         command=run_in("haproxy", "haproxy", *words) if contained else (binary("haproxy"), *words),
-        user="haproxy",
+        # A container is started by root, with the user's numbers.
+        user="root" if contained else "haproxy",
         reload_signal="USR2",
         stop_signal="TERM",
         stop_seconds=10,

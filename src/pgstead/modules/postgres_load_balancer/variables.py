@@ -11,7 +11,12 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from pgstead.modules.parts.certificates import YEAR
-from pgstead.modules.parts.containers import ContainerRegistry, Image, Runtime
+from pgstead.modules.parts.containers import (
+    ContainerRegistry,
+    Image,
+    Runtime,
+    require_encrypted,
+)
 from pgstead.modules.parts.fluentd import Fluentd
 from pgstead.modules.parts.guest import Guest
 from pgstead.modules.parts.model import (
@@ -24,7 +29,6 @@ from pgstead.modules.parts.model import (
     Model,
     Port,
     Secret,
-    problem,
 )
 
 __all__ = [
@@ -225,9 +229,7 @@ class PostgresLoadBalancer(Guest):
 
     @model_validator(mode="after")
     def _registry_is_encrypted_for_docker(self) -> Self:
-        if self.container_runtime == "docker" and not self.container_registry.encrypted:
-            words = "docker pulls by https only, but for registries that its daemon is told of"
-            raise problem(words, "container_registry", "url")
+        require_encrypted(self.container_runtime, self.container_registry)
         return self
 
     @model_validator(mode="after")

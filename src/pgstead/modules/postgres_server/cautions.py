@@ -6,10 +6,13 @@ from collections.abc import Iterator
 
 from pgstead.modules.base import Context
 from pgstead.modules.parts.certificates import lifetime_cautions
+from pgstead.modules.parts.containers import registry_cautions
 from pgstead.modules.parts.guest import without_effect
 from pgstead.modules.postgres_server.variables import PostgresServer
 
 __all__ = ["cautions"]
+
+GUEST_ONLY = ("container_registry", "container_runtime", "package_source")
 
 
 def cautions(variables: PostgresServer, context: Context) -> tuple[str, ...]:
@@ -17,8 +20,9 @@ def cautions(variables: PostgresServer, context: Context) -> tuple[str, ...]:
     return (
         *lifetime_cautions(variables),
         *_image(variables, context),
+        *registry_cautions(variables.container_registry),
         *_networks(variables, context),
-        *without_effect(variables, context, "container_runtime", "package_source"),
+        *without_effect(variables, context, *GUEST_ONLY),
     )
 
 

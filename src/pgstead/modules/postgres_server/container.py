@@ -56,7 +56,7 @@ def in_container(variables: PostgresServer, address: str, password: str) -> Soft
         ),
         Software(
             directories=(Directory(HOME, mode=0o755, owner="postgres"),),
-            files=(_environment(variables, password), *_version(variables)),
+            files=(_environment(variables, password),),
             setup=(Command("initdb", first_start(NAME), creates=f"{DATA}/PG_VERSION"),),
             services=(service(run_in(NAME, "postgres", *_words(variables, address))),),
         ),
@@ -66,12 +66,13 @@ def in_container(variables: PostgresServer, address: str, password: str) -> Soft
 def _container(variables: PostgresServer) -> Container:
     return Container(
         name=NAME,
-        image=qualified(variables.postgres_image or ""),
+        image=qualified(variables.postgres_image or "", variables.container_registry.host),
         user="postgres",
         runtime=variables.container_runtime,
         mounts={HOME: INSIDE, FOLDER: f"{FOLDER}:ro", SOCKETS: SOCKETS},
         environment={"PGDATA": f"{INSIDE}/data"},
         environment_file=ENVIRONMENT,
+        registry=variables.container_registry,
     )
 
 
@@ -90,17 +91,6 @@ def _environment(variables: PostgresServer, password: str) -> File:
         secret=True,
         on_change=OnChange.CREATE_ONLY,
     )
-
-
-def _version(variables: PostgresServer) -> Iterator[File]:
-    """The image's major version, if its tag tells: another one cannot read the data."""
-    if variables.wanted_version is not None:
-        yield File(
-            f"{FOLDER}/major-version",
-            f"{variables.wanted_version}\n",
-            mode=0o644,
-            on_change=OnChange.REFUSE,
-        )
 
 
 def _words(variables: PostgresServer, address: str) -> Iterator[str]:

@@ -11,6 +11,7 @@ from pgstead.modules.parts.common import common_software
 from pgstead.modules.parts.guest import guest
 from pgstead.modules.parts.hba import hba_lines
 from pgstead.modules.parts.model import reveal
+from pgstead.modules.parts.postgresql_major import Data, Major, installed_major, kept_major
 from pgstead.modules.parts.software import combine
 from pgstead.modules.postgres_server.cautions import cautions
 from pgstead.modules.postgres_server.container import in_container
@@ -39,11 +40,12 @@ def machine(variables: PostgresServer, context: Context) -> Machine:
     pair = _server_pair(variables, context, address)
     password = _password(variables, context)
     contained = variables.postgres_image is not None and not context.facts.shares_kernel
+    major = _major(variables, context, contained=contained)
     software = combine(
         Software(users=(User("postgres"),), directories=_directories()),
         in_container(variables, address, password)
         if contained
-        else from_packages(variables, context, address, password),
+        else from_packages(variables, context, major, address, password),
         Software(files=_shared_files(variables, context, pair)),
         common_software(variables, context, address),
     )
@@ -55,7 +57,17 @@ def machine(variables: PostgresServer, context: Context) -> Machine:
         membership=_membership(variables, address, pair, password),
         warnings=cautions(variables, context),
         guest=guest(variables, context, address, data=Disk("data", mount=HOME, owner="postgres")),
+        postgresql=None if contained else major.runs,
+        refused=major.refused,
     )
+
+
+def _major(variables: PostgresServer, context: Context, *, contained: bool) -> Major:
+    """An image's tag is no more than a wish where the platform's own servers run."""
+    data = Data(f"machine.{variables.name}", variables.name, DATA)
+    if contained:
+        return kept_major(context, variables.wanted_version, data)
+    return installed_major(context, variables.version, data)
 
 
 def _password(variables: PostgresServer, context: Context) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pgstead.machine import Command, File, OnChange, Package, Software, binary, path
+from pgstead.machine import Command, File, OnChange, Software, binary, path
 from pgstead.modules.base import Context
+from pgstead.modules.parts.postgresql_major import Major
 from pgstead.modules.parts.postgresql_packages import postgresql_packages
-from pgstead.modules.parts.software import combine, require_major
+from pgstead.modules.parts.software import combine
 from pgstead.modules.postgres_server.parameters import needs_restart, parse_parameters
 from pgstead.modules.postgres_server.places import (
     CONFIGURATION,
@@ -24,15 +25,12 @@ __all__ = ["from_packages"]
 
 
 def from_packages(
-    variables: PostgresServer, context: Context, address: str, password: str
+    variables: PostgresServer, context: Context, major: Major, address: str, password: str
 ) -> Software:
-    """Packages, configuration, data folder and service.
-
-    Raises `MissingSoftware` where another version than the wanted one is there.
-    """
+    """Packages of that version, configuration, data folder and service."""
     command = (binary("postgres"), "-D", path(DATA), "-c", f"config_file={path(CONFIGURATION)}")
     return combine(
-        _packages(variables, context),
+        _packages(variables, context, major),
         Software(
             files=_files(variables, address, password),
             setup=_setup(variables),
@@ -41,13 +39,11 @@ def from_packages(
     )
 
 
-def _packages(variables: PostgresServer, context: Context) -> Software:
-    """An image's tag is no more than a wish where the platform's own servers run."""
-    major = require_major(context, variables.version)
+def _packages(variables: PostgresServer, context: Context, major: Major) -> Software:
     return postgresql_packages(
         context,
         variables.package_source,
-        Package("postgresql" if major is None else f"postgresql-{major}"),
+        major.package,
         install=variables.install_dependencies,
     )
 

@@ -10,7 +10,12 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from pgstead.modules.parts.certificates import YEAR
-from pgstead.modules.parts.containers import Image, Runtime
+from pgstead.modules.parts.containers import (
+    ContainerRegistry,
+    Image,
+    Runtime,
+    require_encrypted,
+)
 from pgstead.modules.parts.guest import DataGuest
 from pgstead.modules.parts.model import (
     Blank,
@@ -39,7 +44,11 @@ class PostgresServer(DataGuest):
     )
     version: Version | None = Field(
         default=None,
-        description="Major version, e.g. 15; without one, that of postgres_image. Ours.",
+        description=(
+            "Major version, e.g. 15; without one, that of postgres_image, else the newest there is"
+            " when the server is made. It stays: another one cannot open the data, and is refused."
+            " Ours."
+        ),
     )
     postgres_image: Annotated[Image | None, Blank] = Field(
         default=None,
@@ -47,6 +56,10 @@ class PostgresServer(DataGuest):
             "Image of PostgreSQL, like the official ones, to run it in a container on guests;"
             " without one, packages. On the platform local, whatever is installed runs."
         ),
+    )
+    container_registry: ContainerRegistry = Field(
+        default_factory=ContainerRegistry,
+        description="Registry of postgres_image, if it names none itself. On guests; ours.",
     )
     container_runtime: Runtime = Field(
         default="podman", description="What runs the container. On guests; ours."
@@ -107,6 +120,11 @@ class PostgresServer(DataGuest):
             parse_parameters(self.postgres_params)
         except ValueError as error:
             raise problem(str(error), "postgres_params") from None
+        return self
+
+    @model_validator(mode="after")
+    def _registry_is_encrypted_for_docker(self) -> Self:
+        require_encrypted(self.container_runtime, self.container_registry)
         return self
 
     @model_validator(mode="after")

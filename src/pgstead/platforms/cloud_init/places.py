@@ -69,9 +69,8 @@ def conventional_text(value: str, postgresql: str = POSTGRESQL) -> str:
 
 
 def postgresql_folder(machine: Machine) -> str:
-    """The folder of PostgreSQL's programs: of the version that its packages name, or the link."""
-    names = (package.name.partition("postgresql-")[2] for package in machine.software.packages)
-    major = next((name for name in names if name.isdigit()), None)
+    """The folder of PostgreSQL's programs: of the version that it names, or the link."""
+    major = machine.postgresql
     return f"/usr/lib/postgresql/{major}/bin" if major else POSTGRESQL
 
 

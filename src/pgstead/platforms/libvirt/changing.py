@@ -188,15 +188,16 @@ def settle(guest: Guest, resource: Resource) -> None:
         return
     keys = [key for key in resource.attributes if key not in lower.OWN]
     seen = inside.values(guest.reach, resource, keys, _no_digest)
-    secrets = {f"file:{file.path}" for file in guest.machine.software.files if file.secret}
+    secrets = {
+        f"file:{file.path}": significant(file.content)
+        for file in guest.machine.software.files
+        if file.secret
+    }
     wrong = {
         key: attribute.on_change
         for key, attribute in resource.attributes.items()
-        if key in keys and key not in secrets and seen.get(key) != attribute.value
+        if key in keys and seen.get(key) != secrets.get(key, attribute.value)
     }
-    for key in secrets.intersection(keys):
-        if not _same_secret(guest, key.partition(":")[2]):
-            wrong[key] = resource.attributes[key].on_change
     unseen = [value.reason for value in seen.values() if isinstance(value, Unknown)]
     if unseen:
         raise NotReady(f"{guest.machine.name} cannot be looked into: {unseen[0]}")
@@ -214,13 +215,6 @@ def settle(guest: Guest, resource: Resource) -> None:
 def _no_digest(text: str) -> str:
     """Secret files are compared by their content here: no digest of them is at hand."""
     return text
-
-
-def _same_secret(guest: Guest, path: str) -> bool:
-    wanted = next(one.content for one in guest.machine.software.files if one.path == path)
-    assert guest.reach is not None  # noqa: S101 - the caller looked
-    there = guest.reach.read(path)
-    return there is not None and significant(there) == significant(wanted)
 
 
 def grow_volume(change: Changing, volume: Volume, disk: Disk, device: str) -> None:

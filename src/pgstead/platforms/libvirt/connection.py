@@ -11,6 +11,7 @@ import libvirt
 
 from pgstead.errors import PlatformError
 from pgstead.platforms.libvirt.errors import quiet, translated
+from pgstead.spec.libvirt import driver
 
 OPEN_SECONDS = 40.0
 """A daemon that was just started looks at every emulator first, which takes it 8 s and more."""
@@ -56,7 +57,7 @@ class Host:
     @property
     def driver(self) -> str:
         """Which of libvirt's drivers makes its machines: `qemu`, `lxc`."""
-        return self.uri.partition(":")[0].partition("+")[0]
+        return driver(self.uri)
 
     @property
     def is_local(self) -> bool:

@@ -162,7 +162,6 @@ def resource(
 ) -> Resource:
     """The resource of a complete machine."""
     data = [one.path for one in machine.software.directories if one.data]
-    kept = machine.guest.data_disk is not None
     return Resource(
         address=f"{KIND}.{machine.name}",
         kind=KIND,
@@ -173,7 +172,8 @@ def resource(
         after=tuple(f"{KIND}.{name}" for name in machine.after),
         place=_place(machine, host, naming),
         holds_data=bool(data),
-        only_copy=bool(data) and isinstance(machine.membership, StandaloneServer) and not kept,
+        only_copy=bool(data) and isinstance(machine.membership, StandaloneServer),
+        outlives=machine.guest.data_disk is not None,
         body=machine,
     )
 

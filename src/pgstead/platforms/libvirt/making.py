@@ -13,7 +13,6 @@ import libvirt
 from pgstead.engine.resource import Resource, Step, Steps
 from pgstead.errors import PlatformError, Refused
 from pgstead.machine import Disk, Machine
-from pgstead.membership import StandaloneServer
 from pgstead.platforms.cloud_init import Access, FirstBoot, first_boot
 from pgstead.platforms.libvirt import data, domains, lower, metadata, networks, volumes
 from pgstead.platforms.libvirt.changing import settle
@@ -142,11 +141,10 @@ class Making:
         return self.driver.make(self.host, pool, name, disk.size)
 
     def _refuse_lost_data(self, volume: str) -> None:
-        """A member's data comes from the others; a standalone server's from nowhere."""
+        """A member's data comes from the others; that of a server without any from nowhere."""
         known = self.ground.recorded().get(self.resource.address)
-        if known is None or known.status == "creating" or not known.values.get("disk:data"):
-            return
-        if isinstance(self.machine.membership, StandaloneServer):
+        # Its values are those of when it was ready, whatever is done to it now.
+        if known is not None and lower.DATA_DISK in known.values and self.resource.only_copy:
             raise Refused(
                 f"the data disk of {self.machine.name} ({volume}) is gone, and with it the only"
                 " copy of its data",

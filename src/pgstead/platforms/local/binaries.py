@@ -238,11 +238,14 @@ def _checked(
 
 def _hint(software: Software, major: str | None, configured: str | None) -> str:
     if configured:
+        package = f" (package {software.package}-{major})" if major else ""
         return (
             f"platform.binaries.{software.name} in the stack file names {configured}: "
-            "correct it, or leave it out to have one found on the system"
+            f"correct it, or leave it out to have one found on the system{package}"
         )
     if software.name == "patroni":
         return "install it beside pgstead: `pip install 'patroni[etcd3,psycopg3]>=4'`"
-    package = f"{software.package}-{major}" if major else software.package
-    return f"Debian's package is {package}; {DOCTOR}"
+    if major:  # a doctor would be content with any
+        package = f"{software.package}-{major}"
+        return f"install the package {package}: data stays with the version that it was made with"
+    return f"Debian's package is {software.package}; {DOCTOR}"

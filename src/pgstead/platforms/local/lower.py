@@ -30,7 +30,7 @@ def lowered(machine: Machine, places: MachinePlaces, binaries: Binaries) -> Mach
 
     The paths of files and folders stay those of a conventional machine.
     """
-    text = translation(places, binaries, postgresql_major(machine))
+    text = translation(places, binaries, machine.postgresql)
     software = machine.software
     return replace(
         machine,
@@ -55,12 +55,6 @@ def translation(places: MachinePlaces, binaries: Binaries, major: str | None = N
         return str(found)
 
     return lambda text: replace_tokens(text, token)
-
-
-def postgresql_major(machine: Machine) -> str | None:
-    """The major version that the machine's packages ask for: `15` for `postgresql-15`."""
-    names = (package.name.partition("postgresql-")[2] for package in machine.software.packages)
-    return next((name for name in names if name.isdigit()), None)
 
 
 def resource(machine: Machine, places: Places, digest: Callable[[str], str]) -> Resource:

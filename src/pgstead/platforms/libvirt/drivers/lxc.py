@@ -61,7 +61,8 @@ class Lxc:
         if base.format != folders.FORMAT:
             raise PlatformError(
                 f"{base.name} is not the image of a container",
-                hint="give the tar that `pgstead image build --rootfs FILE` writes",
+                hint="give the path of the tar that `pgstead image build --rootfs FILE` writes,"
+                " which lies in no storage pool",
             )
         made = rootfs.make(host, pool, name)
         with folders.writing(made.path):

@@ -1,0 +1,179 @@
+"""Servers in containers on virtual machines that really boot, from `up` to `destroy`.
+
+PostgreSQL and HAProxy are images of a registry that the test starts, with TLS, a user and a
+password. Emulation only; nothing leaves the daemon's namespaces.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("libvirt")
+pytest.importorskip("pycdlib")
+
+import psycopg
+
+from pgstead.certificates import Authority
+from pgstead.image.cache import usual_image
+from pgstead.waiting import wait
+from support import oci, virtual
+from support import registry as registries
+from support.libvirt import Libvirtd, libvirtd
+from support.registry import Registry, registry
+from support.stack import unique
+from support.virtual import EMULATED, PASSWORD, Lab, lab, platform
+
+pytestmark = [
+    pytest.mark.virtual,
+    pytest.mark.xdist_group("virtual_container_images"),
+    pytest.mark.skipif(virtual.why_not() is not None, reason=str(virtual.why_not())),
+    pytest.mark.skipif(registries.why_not() is not None, reason=str(registries.why_not())),
+    pytest.mark.timeout(1200),
+]
+
+REGISTRY = "10.77.0.1"
+"""The first address of the stack's network, which is the daemon's own."""
+
+MACHINES = ("single", "balancer")
+
+
+@pytest.fixture(scope="module")
+def ground() -> Iterator[Libvirtd]:
+    """A daemon with a pool."""
+    with tempfile.TemporaryDirectory(prefix="pgi-", dir="/tmp") as folder:
+        Path(folder).chmod(0o711)
+        with libvirtd(Path(folder) / "lv") as daemon:
+            pool = daemon.images / "default"
+            pool.mkdir(mode=0o711)
+            virsh = ("virsh", "-c", "qemu:///system")
+            daemon.inside([*virsh, "pool-create-as", "default", "dir", f"--target={pool}"])
+            yield daemon
+
+
+@pytest.fixture(scope="module")
+def place(ground: Libvirtd, folder: Path) -> Iterator[Lab]:
+    """A stack that is not up yet."""
+    with lab(ground, folder, unique("imgs")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def images(place: Lab, folder: Path) -> Iterator[Registry]:
+    """A registry that holds both images."""
+    network = place.daemon.network
+    with registry(folder / "registry", REGISTRY, place.authority, network) as made:
+        oci.push(made, "databases/postgres", oci.postgres_major(), oci.postgres_image())
+        oci.push(made, "haproxy", "3.0", oci.haproxy_image())
+        yield made
+
+
+@pytest.fixture(scope="module")
+def up(place: Lab, images: Registry) -> Lab:
+    """Both servers, up."""
+    image = usual_image(say=print).image
+    place.write(systems(place.stack.name, image, place.authority, images))
+    place.stack.up()
+    return place
+
+
+def systems(name: str, image: Path, ca: Authority, images: Registry) -> dict[str, Any]:
+    """The stack file of both servers."""
+    common = {"ca": name, "container_registry": images.settings, **EMULATED}
+    return {
+        "version": 1,
+        "name": name,
+        "platform": platform(image),
+        "certificate_authorities": {name: {"certificate": ca.certificate, "key": ca.key}},
+        "passwords": {"single": {"value": f"{PASSWORD}-single"}},
+        "modules": {
+            "single": {
+                **common,
+                "source": "postgres-server",
+                "name": "single",
+                "postgres_image": f"databases/postgres:{oci.postgres_major()}",
+                "postgres_user": "owner",
+                "postgres_database": "things",
+                "postgres_password": "${passwords.single}",
+                "postgres_params": "-c 'shared_buffers=32MB'",
+            },
+            "balancer": {
+                **common,
+                "source": "postgres-load-balancer",
+                "name": "balancer",
+                "haproxy": {
+                    "members": [{"name": "postgres-1", "ip": "${modules.single.ip}"}],
+                    "statistics": {"enabled": True},
+                },
+            },
+        },
+    }
+
+
+def ask(up: Lab, statement: str) -> Any:
+    return up.query("single", "owner", "single", statement, "things")
+
+
+def test_postgresql_serves_from_its_image(up: Lab) -> None:
+    assert up.plan() == {}
+    assert up.stack.status()["whole"]
+    assert ask(up, "SELECT current_user, current_setting('shared_buffers')") == [("owner", "32MB")]
+    (name,) = up.says("single", "sudo", "podman", "ps", "--format", "{{.Image}}").splitlines()
+    assert name == f"{REGISTRY}:5000/databases/postgres:{oci.postgres_major()}"
+    mount = up.says("single", "findmnt", "-no", "SOURCE", "/var/lib/postgresql")
+    assert mount == "/dev/vdb"
+
+
+def test_haproxy_serves_from_its_image(up: Lab) -> None:
+    image = up.says("balancer", "sudo", "podman", "ps", "--format", "{{.Image}}")
+    assert image == f"{REGISTRY}:5000/haproxy:3.0"
+    cert, key = up.client_files()
+    url = f"https://{up.address('balancer')}:8404/;csv"
+    words = ["curl", "-sS", "--cacert", str(up.ca), "--cert", str(cert), "--key", str(key), url]
+    assert "postgres-1" in up.daemon.inside(words)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_no_secret_is_seen_on_the_machine(up: Lab, machine: str) -> None:
+    secrets = (*registries.SECRETS, f"{PASSWORD}-single")
+    words = " ".join(f"-e {secret}" for secret in secrets)
+    nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups --"
+    folders = "/etc /run /usr/local /var/lib /var/log"
+    look = (
+        f"{nobody} grep -rlsF {words} {folders} /proc/[0-9]*/cmdline; journalctl | grep -F {words}"
+    )
+    assert up.says(machine, "sh", "-c", f"({look}) || true") == ""
+
+
+def test_no_secret_is_seen_in_the_registrys_log(images: Registry, up: Lab) -> None:
+    assert not [secret for secret in registries.SECRETS if secret in images.log]
+    assert '"GET /v2/haproxy/manifests/3.0 HTTP/' in images.log
+
+
+def test_parameters_certificates_and_a_crash(up: Lab) -> None:
+    """A changed parameter restarts the container; a killed one is started again by systemd."""
+    ask(up, "CREATE TABLE IF NOT EXISTS kept AS SELECT 17 AS number")
+    up.change("single", postgres_params="-c 'shared_buffers=24MB'")
+    up.stack.up()
+    assert up.plan() == {}
+    assert ask(up, "SHOW shared_buffers") == [("24MB",)]
+    up.says("single", "sudo", "podman", "kill", "--signal=KILL", "postgres")
+
+    def kept() -> Any:
+        with suppress(psycopg.OperationalError):
+            return ask(up, "SELECT number FROM kept")
+        return None
+
+    assert wait(kept, deadline=120, what="PostgreSQL") == [(17,)]
+
+
+def test_a_machine_that_is_restarted_serves_again_without_the_registry(up: Lab) -> None:
+    up.virsh("destroy", "balancer")
+    up.stack.up()
+    assert up.plan() == {}
+    assert up.says("balancer", "systemctl", "is-active", "haproxy") == "active"
