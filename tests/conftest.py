@@ -1,6 +1,11 @@
 """What holds for all tests."""
 
 import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 
 
 def pytest_configure() -> None:
@@ -9,3 +14,11 @@ def pytest_configure() -> None:
     Whoever runs the tests in a shell's background has it ignored, which children inherit.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user may enter, other than those below pytest's own."""
+    with tempfile.TemporaryDirectory(prefix="pgstead-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)

@@ -91,10 +91,8 @@ def test_programs_are_named_with_their_packages(monkeypatch: pytest.MonkeyPatch)
     assert set(far) == {"libvirt of host"}, "another machine's programs are its own business"
 
 
-def test_the_folder_that_bars_the_emulator_is_named(tmp_path: Path) -> None:
-    for each in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        each.chmod(0o755)
-    pool = tmp_path / "closed" / "pool"
+def test_the_folder_that_bars_the_emulator_is_named(open_folder: Path) -> None:
+    pool = open_folder / "closed" / "pool"
     pool.mkdir(parents=True)
     pool.parent.chmod(0o700)
     assert barrier(pool, "no-such-user") == pool.parent

@@ -123,7 +123,7 @@ def test_a_machine_says_what_it_has(tmp_path: Path) -> None:
     assert str(found["package:dpkg"]).startswith("1."), "another version is named"
 
 
-def test_a_setup_command_runs_as_its_user(tmp_path: Path) -> None:
+def test_a_setup_command_runs_as_its_user(open_folder: Path) -> None:
     class Guest:
         def run(self, argv: Sequence[str], *, timeout: float) -> None:
             done = subprocess.run(argv, capture_output=True, text=True, check=False)
@@ -131,10 +131,8 @@ def test_a_setup_command_runs_as_its_user(tmp_path: Path) -> None:
 
     if subprocess.run(["id", "-u"], capture_output=True, check=True).stdout != b"0\n":
         pytest.skip("needs root")
-    tmp_path.chmod(0o777)
-    tmp_path.parent.chmod(0o755)
-    tmp_path.parent.parent.chmod(0o755)
-    out = tmp_path / "out"
+    open_folder.chmod(0o777)
+    out = open_folder / "out"
     words = ("sh", "-c", 'echo "$(id -un) $(pwd) $1" > "$0"', str(out), "a b")
     installing.set_up(Guest(), [Command("say", words, str(out), "nobody")])  # type: ignore[arg-type]
     assert out.read_text() == "nobody / a b\n"
