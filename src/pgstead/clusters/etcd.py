@@ -10,9 +10,9 @@ from pgstead.clients.http import Unreachable
 from pgstead.clusters.deciding import together
 from pgstead.clusters.etcd_view import Previous, as_root, serving, user_key
 from pgstead.clusters.groups import ROOT, EtcdCluster
+from pgstead.clusters.resident import Resident
 from pgstead.engine.resource import (
     Attribute,
-    Data,
     Observed,
     Present,
     Recorded,
@@ -85,8 +85,8 @@ def _joined(prefixes: tuple[str, ...]) -> str:
     return ", ".join(sorted(prefixes)) or "none"
 
 
-class EtcdProvider:
-    """Implements `engine.resource.Provider` for `etcd` resources."""
+class EtcdProvider(Resident):
+    """Implements `engine.resource.Provider` for `etcd` resources: users and authentication."""
 
     def __init__(
         self,
@@ -96,12 +96,9 @@ class EtcdProvider:
         recorded: Mapping[str, Recorded],
         previous: Previous,
     ) -> None:
+        super().__init__(recorded)
         self.clusters = {cluster.address: cluster for cluster in clusters.values()}
-        self.digest, self.recorded, self.previous = digest, recorded, previous
-
-    def observe(self, targets: Mapping[str, Resource | Recorded]) -> Mapping[str, Observed]:
-        """Which users have the wanted passwords, and what they may do."""
-        return {address: self._observe(address) for address in targets}
+        self.digest, self.previous = digest, previous
 
     def _observe(self, address: str) -> Observed:
         cluster = self.clusters.get(address)
@@ -110,8 +107,7 @@ class EtcdProvider:
         try:
             return Present(dict(self._seen(cluster, cluster.access)))
         except Unreachable as error:
-            made = address in self.recorded and self.recorded[address].status != "creating"
-            return Unknown(error.message) if made else None
+            return Unknown(error.message) if self._was_made(address) else None
         except ClientError as error:
             return Unknown(error.message)
 
@@ -157,16 +153,6 @@ class EtcdProvider:
         """The same: what is right already is left alone."""
         del changed
         yield from self._steps(resource)
-
-    def replace(self, resource: Resource, recorded: Recorded) -> Steps:
-        """There is nothing to replace."""
-        del recorded
-        yield from self._steps(resource)
-
-    def delete(self, recorded: Recorded, *, data: Data) -> Steps:
-        """Users go with their cluster."""
-        del recorded, data
-        yield from ()
 
     def _steps(self, resource: Resource) -> Steps:
         cluster = self.clusters[resource.address]

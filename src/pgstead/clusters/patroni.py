@@ -11,9 +11,9 @@ from typing import Any
 from pgstead.clients.postgres import Login, connect
 from pgstead.clusters import patroni_steps, patroni_view, settings
 from pgstead.clusters.groups import PatroniScope, api, those_made
+from pgstead.clusters.resident import Resident
 from pgstead.engine.resource import (
     Attribute,
-    Data,
     Observed,
     Present,
     Recorded,
@@ -51,8 +51,8 @@ def lower(scope: PatroniScope) -> Resource:
     )
 
 
-class PatroniProvider:
-    """Implements `engine.resource.Provider` for `patroni` resources."""
+class PatroniProvider(Resident):
+    """Implements `engine.resource.Provider` for `patroni` resources: the dynamic configuration."""
 
     def __init__(
         self,
@@ -61,12 +61,9 @@ class PatroniProvider:
         *,
         recorded: Mapping[str, Recorded],
     ) -> None:
+        super().__init__(recorded)
         self.scopes = {scope.address: scope for scope in scopes.values()}
-        self.platform, self.recorded = platform, recorded
-
-    def observe(self, targets: Mapping[str, Resource | Recorded]) -> Mapping[str, Observed]:
-        """The configuration in etcd, and who waits for a restart."""
-        return {address: self._observe(address) for address in targets}
+        self.platform = platform
 
     def _observe(self, address: str) -> Observed:
         scope = self.scopes.get(address)
@@ -76,9 +73,8 @@ class PatroniProvider:
             waiting = pool.submit(patroni_view.waiting_for_restart, scope)
             config = patroni_view.config(scope)
         if config is None:
-            made = address in self.recorded and self.recorded[address].status != "creating"
             reason = f"no member of Patroni cluster {scope.name} answers"
-            return Unknown(reason) if made else None
+            return Unknown(reason) if self._was_made(address) else None
         flat = settings.flatten(config)
         values = {f"{settings.PREFIX}{name}": value for name, value in flat.items()}
         notes = (PAUSED,) if config.get("pause") else ()
@@ -105,16 +101,6 @@ class PatroniProvider:
         there = those_made(scope.members, self.recorded)
         joining = frozenset(m.name for name, m in scope.members.items() if name not in there)
         yield from self.converge(scope, joining=joining)
-
-    def replace(self, resource: Resource, recorded: Recorded) -> Steps:
-        """There is nothing to replace."""
-        del recorded
-        yield from self.converge(self.scopes[resource.address])
-
-    def delete(self, recorded: Recorded, *, data: Data) -> Steps:
-        """The configuration goes with the last member's machine."""
-        del recorded, data
-        yield from ()
 
     def converge(self, scope: PatroniScope, *, joining: frozenset[str] = frozenset()) -> Steps:
         """Steps from whatever the cluster's settings are to what they should be.

@@ -14,8 +14,8 @@ from pgstead.clusters import postgres_content as content
 from pgstead.clusters.deciding import together
 from pgstead.clusters.etcd_view import Previous
 from pgstead.clusters.groups import Groups, PatroniScope, api, those_made
+from pgstead.clusters.resident import Resident
 from pgstead.engine.resource import (
-    Data,
     Observed,
     Present,
     Recorded,
@@ -79,8 +79,8 @@ def lower(target: Target, digest: Digest) -> Resource:
     )
 
 
-class PostgresProvider:
-    """Implements `engine.resource.Provider` for `postgres` resources."""
+class PostgresProvider(Resident):
+    """Implements `engine.resource.Provider` for `postgres` resources: roles and databases."""
 
     def __init__(
         self,
@@ -91,19 +91,16 @@ class PostgresProvider:
         recorded: Mapping[str, Recorded],
         previous: Previous,
     ) -> None:
+        super().__init__(recorded)
         self.targets = targets(groups)
         self.machines, self.platform, self.digest = groups.machines, platform, digest
-        self.recorded, self.previous = recorded, previous
-
-    def observe(self, targets: Mapping[str, Resource | Recorded]) -> Mapping[str, Observed]:
-        """What the primary holds, and what was set by hand on any server."""
-        return {address: self._observe(address) for address in targets}
+        self.previous = previous
 
     def _observe(self, address: str) -> Observed:
         target = self.targets.get(address)
         if target is None:
             return Present({})
-        made = address in self.recorded and self.recorded[address].status != "creating"
+        made = self._was_made(address)
         primary = find_primary(target)
         if primary is None:
             return Unknown(f"{address} has no primary that answers") if made else None
@@ -134,7 +131,7 @@ class PostgresProvider:
             with self._connect(target, machine) as server:
                 found: dict[str, Value | Unknown] = dict(content.by_hand(server, machine))
                 if target.scope is None:
-                    found[restart] = ", ".join(server.pending_restarts()) or content.NONE
+                    found[restart] = ", ".join(server.effective_restarts()) or content.NONE
         except ClientError as error:
             return {content.guc_key(machine, content.ANY): Unknown(error.message)}
         return found
@@ -160,15 +157,6 @@ class PostgresProvider:
                 yield Step(f"restart {machine}", partial(self._restart, machine))
         if waits is not None:
             yield from patroni_steps.roll(waits)
-
-    def replace(self, resource: Resource, recorded: Recorded) -> Steps:
-        """There is nothing to replace."""
-        yield from self.create(resource, recorded=recorded)
-
-    def delete(self, recorded: Recorded, *, data: Data) -> Steps:
-        """Roles and databases are data, and go with the machines."""
-        del recorded, data
-        yield from ()
 
     def _converge(self, target: Target, *, alone: bool = False) -> None:
         """A cluster that is being made has no standby yet which could confirm a commit."""
