@@ -1,7 +1,8 @@
 """Servers in containers on virtual machines that really boot, from `up` to `destroy`.
 
 PostgreSQL and HAProxy are images of a registry that the test starts, with TLS, a user and a
-password. Emulation only; nothing leaves the daemon's namespaces.
+password; Podman runs the one, Docker the other. Emulation only; nothing leaves the daemon's
+namespaces.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ pytest.importorskip("pycdlib")
 import psycopg
 
 from pgstead.certificates import Authority
-from pgstead.image.cache import usual_image
+from pgstead.image.cache import cached
+from pgstead.image.recipe import recipe
+from pgstead.image.sources import apt_sources, suite_of
+from pgstead.machine import File
 from pgstead.waiting import wait
 from support import oci, virtual
 from support import registry as registries
@@ -29,11 +33,12 @@ from support.registry import Registry, registry
 from support.stack import unique
 from support.virtual import EMULATED, PASSWORD, Lab, lab, platform
 
+REASONS = [why for why in (virtual.why_not(), registries.why_not(), oci.why_not()) if why]
+
 pytestmark = [
     pytest.mark.virtual,
     pytest.mark.xdist_group("virtual_container_images"),
-    pytest.mark.skipif(virtual.why_not() is not None, reason=str(virtual.why_not())),
-    pytest.mark.skipif(registries.why_not() is not None, reason=str(registries.why_not())),
+    pytest.mark.skipif(bool(REASONS), reason="; ".join(REASONS)),
     pytest.mark.timeout(1200),
 ]
 
@@ -41,6 +46,7 @@ REGISTRY = "10.77.0.1"
 """The first address of the stack's network, which is the daemon's own."""
 
 MACHINES = ("single", "balancer")
+RUNNING = ("ps", "--no-trunc", "--format", "{{.Image}}")
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +80,16 @@ def images(place: Lab, folder: Path) -> Iterator[Registry]:
 
 
 @pytest.fixture(scope="module")
-def up(place: Lab, images: Registry) -> Lab:
+def image() -> Path:
+    """The usual image, and Docker beside Podman; made once."""
+    sources = apt_sources()
+    wanted = recipe(suite_of(sources), sources, more=("docker.io", "apparmor"))
+    return cached(wanted, say=print).image
+
+
+@pytest.fixture(scope="module")
+def up(image: Path, place: Lab, images: Registry) -> Lab:
     """Both servers, up."""
-    image = usual_image(say=print).image
     place.write(systems(place.stack.name, image, place.authority, images))
     place.stack.up()
     return place
@@ -106,6 +119,7 @@ def systems(name: str, image: Path, ca: Authority, images: Registry) -> dict[str
                 **common,
                 "source": "postgres-load-balancer",
                 "name": "balancer",
+                "container_runtime": "docker",
                 "haproxy": {
                     "members": [{"name": "postgres-1", "ip": "${modules.single.ip}"}],
                     "statistics": {"enabled": True},
@@ -121,17 +135,15 @@ def ask(up: Lab, statement: str) -> Any:
 
 def test_postgresql_serves_from_its_image(up: Lab) -> None:
     assert up.plan() == {}
-    assert up.stack.status()["whole"]
     assert ask(up, "SELECT current_user, current_setting('shared_buffers')") == [("owner", "32MB")]
-    (name,) = up.says("single", "sudo", "podman", "ps", "--format", "{{.Image}}").splitlines()
-    assert name == f"{REGISTRY}:5000/databases/postgres:{oci.postgres_major()}"
+    image = f"{REGISTRY}:5000/databases/postgres:{oci.postgres_major()}"
+    assert up.says("single", "podman", *RUNNING) == image
     mount = up.says("single", "findmnt", "-no", "SOURCE", "/var/lib/postgresql")
     assert mount == "/dev/vdb"
 
 
 def test_haproxy_serves_from_its_image(up: Lab) -> None:
-    image = up.says("balancer", "sudo", "podman", "ps", "--format", "{{.Image}}")
-    assert image == f"{REGISTRY}:5000/haproxy:3.0"
+    assert up.says("balancer", "docker", *RUNNING) == f"{REGISTRY}:5000/haproxy:3.0"
     cert, key = up.client_files()
     url = f"https://{up.address('balancer')}:8404/;csv"
     words = ["curl", "-sS", "--cacert", str(up.ca), "--cert", str(cert), "--key", str(key), url]
@@ -140,19 +152,24 @@ def test_haproxy_serves_from_its_image(up: Lab) -> None:
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_no_secret_is_seen_on_the_machine(up: Lab, machine: str) -> None:
-    secrets = (*registries.SECRETS, f"{PASSWORD}-single")
-    words = " ".join(f"-e {secret}" for secret in secrets)
-    nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups --"
-    folders = "/etc /run /usr/local /var/lib /var/log"
-    look = (
-        f"{nobody} grep -rlsF {words} {folders} /proc/[0-9]*/cmdline; journalctl | grep -F {words}"
+    """What is looked for comes from a file: a command line would be found itself."""
+    wanted = File(
+        "/root/wanted", "\n".join((*registries.SECRETS, f"{PASSWORD}-single")), mode=0o600
     )
-    assert up.says(machine, "sh", "-c", f"({look}) || true") == ""
+    with up.inside(machine) as reach:
+        reach.push(wanted)
+    nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups --"
+    places = "/etc /run /usr/local /var/lib /var/log /proc/[0-9]*/cmdline"
+    seen = (
+        f"{nobody} grep -rlsF -f - {places} <{wanted.path}; journalctl | grep -F -f {wanted.path}"
+    )
+    assert up.says(machine, "sh", "-c", f"({seen}) || true") == ""
+    assert up.says(machine, "grep", "-rlsF", "-f", wanted.path, "/etc"), "root finds them"
 
 
 def test_no_secret_is_seen_in_the_registrys_log(images: Registry, up: Lab) -> None:
     assert not [secret for secret in registries.SECRETS if secret in images.log]
-    assert '"GET /v2/haproxy/manifests/3.0 HTTP/' in images.log
+    assert "/v2/haproxy/manifests/" in images.log
 
 
 def test_parameters_certificates_and_a_crash(up: Lab) -> None:
@@ -162,18 +179,22 @@ def test_parameters_certificates_and_a_crash(up: Lab) -> None:
     up.stack.up()
     assert up.plan() == {}
     assert ask(up, "SHOW shared_buffers") == [("24MB",)]
-    up.says("single", "sudo", "podman", "kill", "--signal=KILL", "postgres")
+    up.says("single", "podman", "kill", "--signal=KILL", "postgres")
 
     def kept() -> Any:
         with suppress(psycopg.OperationalError):
             return ask(up, "SELECT number FROM kept")
         return None
 
-    assert wait(kept, deadline=120, what="PostgreSQL") == [(17,)]
+    assert wait(kept, deadline=300, what="PostgreSQL") == [(17,)]
 
 
-def test_a_machine_that_is_restarted_serves_again_without_the_registry(up: Lab) -> None:
+def test_a_machine_that_is_started_again_does_not_need_the_registry(
+    up: Lab, images: Registry
+) -> None:
+    asked = images.log.count(" /v2/")
     up.virsh("destroy", "balancer")
     up.stack.up()
     assert up.plan() == {}
     assert up.says("balancer", "systemctl", "is-active", "haproxy") == "active"
+    assert images.log.count(" /v2/") == asked

@@ -7,7 +7,6 @@ a PostgreSQL server of its own; what follows looks at them, changes them and rem
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,9 +16,10 @@ pytest.importorskip("libvirt")
 pytest.importorskip("pycdlib")
 
 from pgstead.image.cache import usual_image
-from support.libvirt import Libvirtd, libvirtd
+from support.libvirt import Libvirtd
 from support.stack import unique
 from support.virtual import MOUNTS, SERVICES, Lab, lab, systems, why_not
+from support.virtual import ground as empty_ground
 
 pytestmark = [
     pytest.mark.virtual,
@@ -35,21 +35,16 @@ MACHINES = tuple(SERVICES)
 @pytest.fixture(scope="module")
 def ground() -> Iterator[Libvirtd]:
     """A daemon with a pool in which somebody else has a volume and a machine."""
-    with tempfile.TemporaryDirectory(prefix="pgv-", dir="/tmp") as folder:
-        Path(folder).chmod(0o711)
-        with libvirtd(Path(folder) / "lv") as daemon:
-            pool = daemon.images / "default"
-            pool.mkdir(mode=0o711)
-            virsh = ("virsh", "-c", "qemu:///system")
-            daemon.inside([*virsh, "pool-create-as", "default", "dir", f"--target={pool}"])
-            daemon.inside([*virsh, "vol-create-as", "default", f"{FOREIGN}.img", "1M"])
-            domain = Path(folder) / "domain.xml"
-            domain.write_text(
-                f"<domain type='qemu'><name>{FOREIGN}</name><memory>65536</memory>"
-                "<os><type>hvm</type></os></domain>"
-            )
-            daemon.inside([*virsh, "define", str(domain)])
-            yield daemon
+    with empty_ground() as daemon:
+        virsh = ("virsh", "-c", "qemu:///system")
+        daemon.inside([*virsh, "vol-create-as", "default", f"{FOREIGN}.img", "1M"])
+        domain = daemon.folder / "domain.xml"
+        domain.write_text(
+            f"<domain type='qemu'><name>{FOREIGN}</name><memory>65536</memory>"
+            "<os><type>hvm</type></os></domain>"
+        )
+        daemon.inside([*virsh, "define", str(domain)])
+        yield daemon
 
 
 @pytest.fixture(scope="module")

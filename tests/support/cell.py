@@ -37,6 +37,7 @@ done
 mkdir -p "$base/containers" /var/lib/containers /etc/containers /usr/local/sbin
 mount --bind "$base/containers" /var/lib/containers
 mount -t tmpfs tmpfs /run
+mount -t tmpfs tmpfs /dev/shm
 mkdir -p /run/lock
 if [ -e /dev/console ]; then mount --bind /dev/null /dev/console; fi
 if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi

@@ -28,6 +28,7 @@ LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 ENTRYPOINTS = Path(__file__).parent / "entrypoints"
 ENTRYPOINT = "/usr/local/bin/docker-entrypoint.sh"
 SHELL = ("sh", "cat", "chmod", "id", "ls", "mkdir", "rm", "sleep")
+HAPROXY = Path("/usr/sbin/haproxy")
 POSTGRES = ("initdb", "pg_ctl", "pg_isready", "postgres", "psql")
 
 
@@ -56,6 +57,13 @@ def push(registry: Registry, name: str, tag: str, image: Image) -> None:
         place = registry.ask("POST", f"/v2/{name}/blobs/uploads/")["Location"]
         registry.ask("PUT", f"{place}&digest={_digest(blob)}", blob, "application/octet-stream")
     registry.ask("PUT", f"/v2/{name}/manifests/{tag}", image.manifest(), MANIFEST)
+
+
+def why_not() -> str | None:
+    """The reason why the images cannot be made here; None if they can."""
+    there = {"haproxy": HAPROXY.exists(), "postgresql": bool(_postgres_folders())}
+    lacking = [name for name, yes in there.items() if not yes]
+    return f"not installed: {', '.join(lacking)}" if lacking else None
 
 
 def postgres_major() -> str:
@@ -88,7 +96,7 @@ def haproxy_image() -> Image:
     """HAProxy, as the official images have it."""
     return _image(
         "haproxy",
-        [Path("/usr/sbin/haproxy")],
+        [HAPROXY],
         [],
         Env=["PATH=/usr/sbin:/usr/bin"],
         Cmd=["haproxy", "-f", "/usr/local/etc/haproxy/haproxy.cfg"],
@@ -97,7 +105,7 @@ def haproxy_image() -> Image:
 
 
 def _postgres_folders() -> list[Path]:
-    return [one for one in Path("/usr/lib/postgresql").glob("*") if (one / "bin/postgres").exists()]
+    return [path.parent.parent for path in Path("/usr/lib/postgresql").glob("*/bin/postgres")]
 
 
 def _image(name: str, programs: Iterable[Path], files: Iterable[Path], **config: Any) -> Image:
@@ -121,8 +129,7 @@ def _program(name: str) -> Path:
 
 def _linked(programs: Iterable[Path]) -> list[Path]:
     """The libraries that programs need, where the loader looks for them."""
-    words = ["ldd", *map(str, programs)]
-    # A library that is in no program's path, as those that PostgreSQL loads, is a program too.
+    words = ["ldd", *map(str, programs)]  # fails if one of them links to nothing
     text = subprocess.run(words, capture_output=True, text=True, check=False).stdout
     found = re.findall(r"(/\S+) \(0x", text)
     return [Path(one) for one in dict.fromkeys(found)]

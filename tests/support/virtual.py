@@ -7,6 +7,7 @@ its own. Everything runs beside the daemon, in its namespaces; nothing reaches o
 from __future__ import annotations
 
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from pgstead.reach.guest import GuestReach
 from pgstead.reach.ssh import SshTarget, ssh_reach
 from pgstead.waiting import wait
 from support import libvirt as daemons
-from support.libvirt import Libvirtd
+from support.libvirt import Libvirtd, libvirtd
 from support.stack import Stack, stack_in
 
 SUBNET = "10.77.0.0/24"
@@ -294,6 +295,19 @@ class Lab:
     def virsh(self, *words: str) -> str:
         """What virsh says."""
         return self.daemon.inside(["virsh", "-c", "qemu:///system", *words])
+
+
+@contextmanager
+def ground() -> Iterator[Libvirtd]:
+    """A daemon with a pool, called default, and nothing in it."""
+    with tempfile.TemporaryDirectory(prefix="pgv-", dir="/tmp") as folder:
+        Path(folder).chmod(0o711)
+        with libvirtd(Path(folder) / "lv") as daemon:
+            pool = daemon.images / "default"
+            pool.mkdir(mode=0o711)
+            virsh = ("virsh", "-c", "qemu:///system")
+            daemon.inside([*virsh, "pool-create-as", "default", "dir", f"--target={pool}"])
+            yield daemon
 
 
 @contextmanager

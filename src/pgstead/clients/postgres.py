@@ -219,10 +219,20 @@ class PostgresClient:
 
     def pending_restarts(self) -> list[str]:
         """The parameters that were changed and wait for a restart."""
+        return list(self._pending())
+
+    def effective_restarts(self) -> list[str]:
+        """Those of `pending_restarts` that the same command line, run again, would change.
+
+        PostgreSQL counts what its files say, though the command line overrides them.
+        """
+        return [name for name, source in self._pending().items() if source != "command line"]
+
+    def _pending(self) -> dict[str, str]:
         rows = self.rows(
-            "select name from pg_catalog.pg_settings where pending_restart order by name"
+            "select name, source from pg_catalog.pg_settings where pending_restart order by name"
         )
-        return [row[0] for row in rows]
+        return dict(rows)
 
     def grant_execute(self, function: LiteralString, role: str) -> None:
         """Let a role call a function, given with its arguments' types."""

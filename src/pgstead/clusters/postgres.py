@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from functools import partial
 
 from pgstead.clients.http import Unreachable
-from pgstead.clients.postgres import Login, PostgresClient, WrongPassword, connect, prepare
+from pgstead.clients.postgres import (
+    CONNECT_SECONDS,
+    Login,
+    PostgresClient,
+    WrongPassword,
+    connect,
+    prepare,
+)
 from pgstead.clusters import patroni_steps, patroni_view
 from pgstead.clusters import postgres_content as content
 from pgstead.clusters.deciding import together
@@ -34,6 +41,8 @@ from pgstead.waiting import wait
 KIND = "postgres"
 SERVER_SECONDS = 120.0
 RELOAD_SECONDS = 20.0
+CHANGE_SECONDS = 15
+"""For a connection that changes something: a server that is only busy fails no step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,14 +169,14 @@ class PostgresProvider(Resident):
 
     def _converge(self, target: Target, *, alone: bool = False) -> None:
         """A cluster that is being made has no standby yet which could confirm a commit."""
-        with self._connect(target, wait_primary(target)) as server:
+        with self._connect(target, wait_primary(target), CHANGE_SECONDS) as server:
             if alone:
                 server.commit_locally()
             content.converge(server, target.access)
 
     def _reset(self, machine: str) -> None:
         target = next(t for t in self.targets.values() if machine in t.servers)
-        with self._connect(target, machine) as server:
+        with self._connect(target, machine, CHANGE_SECONDS) as server:
             for name in server.overrides():
                 server.reset_override(name)
             before = server.loaded_at()
@@ -184,13 +193,15 @@ class PostgresProvider(Resident):
     def _earlier(self, target: Target, role: str) -> tuple[str, ...]:
         return self.previous(f"{target.address}/{content.password_key(role)}")
 
-    def _connect(self, target: Target, machine: str) -> AbstractContextManager[PostgresClient]:
+    def _connect(
+        self, target: Target, machine: str, seconds: int = CONNECT_SECONDS
+    ) -> AbstractContextManager[PostgresClient]:
         """As superuser, with the wanted password or an earlier one."""
         login = partial(_login, target, machine)
         role = target.access.superuser
         *others, last = dict.fromkeys((role.password, *self._earlier(target, role.name)))
-        works = next((each for each in others if _accepted(login(each))), last)
-        return connect(login(works))
+        works = next((each for each in others if _accepted(login(each), seconds)), last)
+        return connect(login(works), seconds=seconds)
 
 
 def _have_noticed(member: PatroniMember, *, waiting: bool) -> None:
@@ -210,9 +221,9 @@ def _login(target: Target, machine: str, password: str) -> Login:
     return Login(host, port, target.access.superuser.name, password, ca)
 
 
-def _accepted(login: Login) -> bool:
+def _accepted(login: Login, seconds: int) -> bool:
     try:
-        with connect(login):
+        with connect(login, seconds=seconds):
             return True
     except WrongPassword:
         return False

@@ -116,8 +116,9 @@ def test_podman_or_docker(make: Make, server: Tree) -> None:
     tree = {**server, "postgres_image": "postgres:16"}
     assert "podman" in {one.name for one in make(tree, platform="memory").software.packages}
     docker = make({**tree, "container_runtime": "docker"}, platform="memory")
-    assert "docker.io" in {one.name for one in docker.software.packages}
+    assert {"docker.io", "apparmor"} <= {one.name for one in docker.software.packages}
     script = _file(docker, f"{SCRIPTS}/postgres-container").content
+    assert "systemctl start docker.service" in script
     assert "podman" not in script
     assert not make({**tree, "install_dependencies": False}, platform="memory").software.packages
 
@@ -393,7 +394,7 @@ def test_a_container_is_started_as_told(make: Make, server: Tree, tmp_path: Path
     image = "docker.io/library/postgres:16"
     assert (asked, pulled) == (f"image exists {image}", f"pull --quiet {image}")
     assert stopped == "stop --ignore --time 60 postgres"
-    assert removed == "rm --force --ignore postgres"
+    assert removed == "rm --force --ignore --volumes postgres"
     assert started.startswith("run --pull never --ipc host --user 71:72 ")
     assert f"--volume {tmp_path}/var/lib/postgresql:/srv/postgresql" in started
     assert started.endswith(

@@ -17,6 +17,7 @@ from pgstead.modules.parts.model import Line, MaybeLine, Model, Secret, problem,
 from pgstead.modules.parts.scripts import DONE, call, folders, script
 
 __all__ = [
+    "READY_SECONDS",
     "Container",
     "ContainerRegistry",
     "Image",
@@ -29,7 +30,8 @@ __all__ = [
     "run_in",
 ]
 
-PACKAGES = {"podman": "podman", "docker": "docker.io"}
+# Docker starts no container where the kernel has AppArmor, but the machine no program for it.
+PACKAGES = {"podman": ("podman",), "docker": ("docker.io", "apparmor")}
 FOLDER = "/etc/pgstead-containers"
 CREDENTIALS = f"{FOLDER}/config.json"
 """Both podman (`--authfile`) and docker (`--config`, its folder) read this form of it."""
@@ -38,6 +40,9 @@ AUTHORITIES = {"podman": "/etc/containers/certs.d", "docker": "/etc/docker/certs
 """Where each looks for the authorities of registries, in folders of their names."""
 
 HUB = "docker.io"
+
+READY_SECONDS = 300.0
+"""Within which a server in a container accepts; on a slow host, its runtime takes a minute."""
 
 Runtime = Literal["podman", "docker"]
 
@@ -148,7 +153,7 @@ def container_software(
         **values,
     )
     return Software(
-        packages=(Package(PACKAGES[container.runtime]),) if install else (),
+        packages=tuple(map(Package, PACKAGES[container.runtime])) if install else (),
         directories=(*folders(), Directory(FOLDER, mode=0o700)),
         files=(*_credentials(container), *_authority(container), file),
         setup=(Command("pull", call(_script(container.name), "pull"), creates=pulled),),

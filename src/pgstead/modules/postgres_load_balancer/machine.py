@@ -22,7 +22,13 @@ from pgstead.membership import LoadBalancer, TlsClient
 from pgstead.modules.base import Context
 from pgstead.modules.parts.certificates import SigningAuthority, issue, operator, tls_files
 from pgstead.modules.parts.common import common_software
-from pgstead.modules.parts.containers import Container, container_software, qualified, run_in
+from pgstead.modules.parts.containers import (
+    READY_SECONDS,
+    Container,
+    container_software,
+    qualified,
+    run_in,
+)
 from pgstead.modules.parts.fluentd import fluentd_software
 from pgstead.modules.parts.guest import guest
 from pgstead.modules.parts.software import combine
@@ -168,7 +174,7 @@ def _service(variables: PostgresLoadBalancer, context: Context) -> Service:
         reload_signal="USR2",
         stop_signal="TERM",
         stop_seconds=10,
-        ready=Probe(PORT),
+        ready=Probe(PORT, READY_SECONDS) if contained else Probe(PORT),
     )
 
 

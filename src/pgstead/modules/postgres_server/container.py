@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgstead.machine import Command, Directory, File, OnChange, Software
+from pgstead.machine import Command, Directory, File, OnChange, Probe, Service, Software
 from pgstead.modules.parts.containers import (
+    READY_SECONDS,
     Container,
     container_software,
     first_start,
@@ -23,6 +24,7 @@ from pgstead.modules.postgres_server.places import (
     FOLDER,
     HBA,
     HOME,
+    PORT,
     SOCKETS,
     TLS,
     service,
@@ -58,9 +60,14 @@ def in_container(variables: PostgresServer, address: str, password: str) -> Soft
             directories=(Directory(HOME, mode=0o755, owner="postgres"),),
             files=(_environment(variables, password),),
             setup=(Command("initdb", first_start(NAME), creates=f"{DATA}/PG_VERSION"),),
-            services=(service(run_in(NAME, "postgres", *_words(variables, address))),),
+            services=(_service(variables, address),),
         ),
     )
+
+
+def _service(variables: PostgresServer, address: str) -> Service:
+    command = run_in(NAME, "postgres", *_words(variables, address))
+    return service(command, user="root", ready=Probe(PORT, READY_SECONDS))
 
 
 def _container(variables: PostgresServer) -> Container:

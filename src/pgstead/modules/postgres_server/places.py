@@ -30,6 +30,7 @@ HOME = "/var/lib/postgresql"
 DATA = f"{HOME}/data"
 SOCKETS = "/run/postgresql"
 PORT = 5432
+PROBE = Probe(PORT)
 
 
 def file(place: str, on_change: OnChange, **values: object) -> File:
@@ -45,7 +46,7 @@ def file(place: str, on_change: OnChange, **values: object) -> File:
     )
 
 
-def service(command: tuple[str, ...], *, user: str = "root") -> Service:
+def service(command: tuple[str, ...], *, user: str, ready: Probe = PROBE) -> Service:
     """INT is PostgreSQL's fast shutdown: sessions are ended, nothing is lost."""
     return Service(
         name="postgres",
@@ -55,5 +56,5 @@ def service(command: tuple[str, ...], *, user: str = "root") -> Service:
         reload_signal="HUP",
         stop_signal="INT",
         stop_seconds=60,
-        ready=Probe(PORT),
+        ready=ready,
     )

@@ -25,7 +25,15 @@ ASK_SECONDS = 30.0
 """How often a machine whose console tells of its first boot is asked besides whether that has
 ended: each question takes what the boot needs, above all where processors are emulated."""
 
+_NO_CLOUD_INIT = (
+    "cloud-init did not say a word: the image lacks it, or its initrd lacks what a CD on"
+    " virtio-scsi takes (the modules virtio_scsi and sr_mod)"
+)
+
 RELOAD_SECONDS = 30.0
+EMULATED = 5.0
+"""Times longer that services may take to start where processors are emulated."""
+
 _POLL = (0.2, 2.0)
 _PORT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 3).close()"
 
@@ -85,7 +93,9 @@ class Guest:
         except NotReady as error:
             raise NotReady(
                 f"{error.message}\nits console's last lines:\n{console.tail()}",
-                hint="a rerun goes on waiting; platform.cloud_init_deadline gives it longer",
+                hint=_NO_CLOUD_INIT
+                if console.says("login:") and not console.says("cloud-init")
+                else "a rerun goes on waiting; platform.cloud_init_deadline gives it longer",
             ) from None
 
     def _check_runs(self, console: Console) -> None:
@@ -146,7 +156,13 @@ class Guest:
         """Until each service's port accepts, as seen from the machine. Raises `NotReady`."""
         for service in services:
             if service.ready is not None and self.reach is not None:
-                self._wait_port(service, service.ready.port, service.ready.deadline)
+                seconds = service.ready.deadline * self._patience()
+                self._wait_port(service, service.ready.port, seconds)
+
+    def _patience(self) -> float:
+        with explained(f"type of {self._name}", self.host.name):
+            emulated = parsed(self.domain.XMLDesc()).get("type") == "qemu"
+        return EMULATED if emulated else 1.0
 
     def _wait_port(self, service: Service, port: int, seconds: float) -> None:
         words = ["python3", "-c", _PORT, self.machine.address, str(port)]
@@ -166,10 +182,13 @@ class Guest:
             return False
 
     def _log(self, service: str) -> str | None:
+        """What a service said last; where it said nothing, what systemd says of it."""
         try:
-            return "\n".join(self._way.logs(service, lines=5)) or None
+            lines = list(self._way.logs(service, lines=40))
         except PgsteadError:
             return None
+        own = [line for line in lines if " systemd[1]: " not in line]
+        return "\n".join((own or lines)[-5:]) or None
 
     def run(self, words: Sequence[str], *, timeout: float = 60.0) -> Finished:
         """Run a command; raises `PlatformError` if it fails."""
