@@ -21,7 +21,7 @@ dev: ## install what the tests need
 	@scripts/setup.sh dev
 
 test: lint ## everything: linters, types, all tests with the real servers
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: dev ## ruff, mypy, shellcheck (the layers are checked by a test)
 	$(BIN)/ruff check
@@ -36,7 +36,7 @@ e2e: dev ## virtual machines, emulated where there is no KVM; skips what it cann
 	$(BIN)/pytest -m virtual --timeout 1200 tests/e2e
 
 unit: dev ## the fast tests
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile tests/unit
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder tests/unit
 
 docs: dev ## write docs/stack-file.md anew from the models
 	$(BIN)/python scripts/reference.py

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, LiteralString
 
 from pgstead.clients import scram
 from pgstead.clients.tls import pem_file
-from pgstead.errors import ClientError
+from pgstead.errors import ClientError, NotReady
+from pgstead.waiting import wait
 
 if TYPE_CHECKING:
     import psycopg
@@ -20,6 +21,8 @@ CONNECT_SECONDS = 3
 STATEMENT_SECONDS = 30
 INVALID_AUTHORIZATION = ("28P01", "28000")
 DUPLICATE = ("42710", "42P04")
+STARTING = ("is starting up", "not yet accepting connections", "in recovery mode")
+"""What a server says that will take connections in a moment (libpq gives no SQLSTATE here)."""
 AUTO_CONF = "postgresql.auto.conf"
 
 
@@ -279,11 +282,30 @@ def connect(login: Login, *, seconds: int = CONNECT_SECONDS) -> Iterator[Postgre
     Raises `WrongPassword` if the server refuses the login, `ClientError` if it cannot be
     reached, its certificate is not the one expected, or a statement fails.
     """
+    with pem_file(login.ca) as ca, _opened(login, ca, seconds) as connection:
+        yield PostgresClient(connection, login)
+
+
+def answers(login: Login) -> bool:
+    """Whether it takes connections; one that refuses a password does."""
+    try:
+        with connect(login):
+            return True
+    except WrongPassword:
+        return True
+    except ClientError:
+        return False
+
+
+def _opened(login: Login, ca: str, seconds: int) -> psycopg.Connection[Any]:
+    """A server that listens and is still starting up is asked again, within the same time."""
     import psycopg  # noqa: PLC0415 - heavy: a tenth of a second
 
-    with pem_file(login.ca) as ca:
+    said: list[str] = []
+
+    def attempt() -> psycopg.Connection[Any] | None:
         try:
-            connection = psycopg.connect(
+            return psycopg.connect(
                 host=login.host,
                 port=login.port,
                 user=login.user,
@@ -298,9 +320,15 @@ def connect(login: Login, *, seconds: int = CONNECT_SECONDS) -> Iterator[Postgre
                 autocommit=True,
             )
         except psycopg.OperationalError as error:
-            raise _refusal(login, error) from None
-        with connection:
-            yield PostgresClient(connection, login)
+            if not any(words in str(error) for words in STARTING):
+                raise _refusal(login, error) from None
+            said[:] = [_first_line(error)]
+            return None
+
+    try:
+        return wait(attempt, deadline=seconds, what=f"{login} to start")
+    except NotReady:
+        raise ClientError(f"{login}: {said[0]}") from None
 
 
 def _refusal(login: Login, error: psycopg.OperationalError) -> ClientError:

@@ -13,6 +13,7 @@ from pgstead.clients.postgres import (
     Login,
     PostgresClient,
     WrongPassword,
+    answers,
     connect,
     prepare,
 )
@@ -262,7 +263,8 @@ def wait_primary(target: Target) -> str:
 def _led(target: Target) -> str | None:
     """The primary; members are asked sparingly while nobody leads: they have enough to do."""
     if target.scope is None:
-        return find_primary(target)
+        (alone,) = target.servers
+        return alone if answers(_login(target, alone, target.access.superuser.password)) else None
     name = patroni_view.leader(target.scope)
     machine = target.scope.machine_of(name) if name else None
     return machine if machine and _leads(target.scope.members[machine]) else None

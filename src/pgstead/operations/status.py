@@ -12,7 +12,7 @@ from pgstead.certificates import read
 from pgstead.clients.etcd import EtcdClient
 from pgstead.clients.haproxy import HaproxyClient
 from pgstead.clients.patroni import ClusterView, NodeStatus, PatroniClient
-from pgstead.clients.postgres import Login, WrongPassword, connect
+from pgstead.clients.postgres import Login, answers
 from pgstead.clusters.etcd_view import serving
 from pgstead.clusters.groups import group
 from pgstead.errors import ClientError, NotReady, PgsteadError
@@ -203,26 +203,15 @@ def _standalone(
     machine: Machine, member: StandaloneServer, expires: datetime | None
 ) -> MemberStatus:
     role = member.access.superuser
-    answers = _accepts(Login(member.address, member.port, role.name, role.password, member.ca))
+    taken = answers(Login(member.address, member.port, role.name, role.password, member.ca))
     return MemberStatus(
         machine.name,
         "standalone",
-        "running" if answers else SILENT,
+        "running" if taken else SILENT,
         f"{member.address}:{member.port}",
         certificate_expires=expires,
-        healthy=answers,
+        healthy=taken,
     )
-
-
-def _accepts(login: Login) -> bool:
-    """Whether it takes connections; one that refuses a password does."""
-    try:
-        with connect(login):
-            return True
-    except WrongPassword:
-        return True
-    except ClientError:
-        return False
 
 
 def _expiry(machine: Machine) -> datetime | None:
