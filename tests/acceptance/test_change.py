@@ -9,7 +9,7 @@ import pytest
 
 from support.ledger import writing
 from support.members import mains, members
-from support.stack import Stack, stack_in, unique
+from support.stack import Stack, stack_in
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("change")]
 
@@ -22,7 +22,7 @@ CLUSTER: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def stack(folder: Path) -> Iterator[Stack]:
-    with stack_in(folder, unique("t-change")) as made:
+    with stack_in(folder, "t-change") as made:
         made.write(CLUSTER)
         made.up()
         yield made

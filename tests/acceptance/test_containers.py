@@ -25,7 +25,7 @@ from support import containers
 from support.ledger import Ledger, writing
 from support.libvirt import Libvirtd, libvirtd
 from support.members import eventually, members, serials, session_of
-from support.stack import Stack, stack_in, unique
+from support.stack import Stack, stack_in
 
 pytestmark = [
     pytest.mark.real,
@@ -57,7 +57,7 @@ def daemon(root: Path) -> Iterator[Libvirtd]:
 @pytest.fixture(scope="module")
 def stack(daemon: Libvirtd, root: Path, folder: Path) -> Iterator[Stack]:
     image = containers.offered(daemon, root)
-    with stack_in(folder, unique("t-lxc")) as made:
+    with stack_in(folder, "t-lxc") as made:
         write(made, daemon, image, etcd=1, postgres=2)
         made.up()
         yield made

@@ -10,14 +10,14 @@ import pytest
 
 from support.ledger import writing
 from support.members import eventually, mains, members
-from support.stack import SMALL, Stack, stack_in, unique
+from support.stack import SMALL, Stack, stack_in
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("drift")]
 
 
 @pytest.fixture(scope="module")
 def stack(folder: Path) -> Iterator[Stack]:
-    with stack_in(folder, unique("t-drift")) as made:
+    with stack_in(folder, "t-drift") as made:
         made.write(SMALL)
         made.up()
         yield made

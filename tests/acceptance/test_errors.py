@@ -195,7 +195,7 @@ def test_a_server_that_dies_is_told_of_with_its_last_words(stack: Stack) -> None
     assert "machine.db: " in said
     assert "died while it started" in said
     assert 'invalid value for parameter "work_mem": "lots"' in said
-    assert "the whole log is in /var/lib/pgstead/t-errors-" in said
+    assert f"the whole log is in /var/lib/pgstead/{stack.name}-" in said
     stack.write(**standalone())
     stack.up()
     assert stack.status()["whole"]

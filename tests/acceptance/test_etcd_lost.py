@@ -9,7 +9,7 @@ import pytest
 
 from support.ledger import writing
 from support.members import eventually, kill, members
-from support.stack import Stack, stack_in, unique
+from support.stack import Stack, stack_in
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("etcd-lost")]
 
@@ -18,7 +18,7 @@ ETCD = ("etcd-1", "etcd-2", "etcd-3")
 
 @pytest.fixture(scope="module")
 def stack(folder: Path) -> Iterator[Stack]:
-    with stack_in(folder, unique("t-etcd-lost")) as made:
+    with stack_in(folder, "t-etcd-lost") as made:
         made.write(
             {"postgres": {"members": 2}, "etcd": {"members": 3}, "load_balancer": {"members": 1}}
         )

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from support.stack import SMALL, Stack, stack_in, unique
+from support.stack import SMALL, Stack, stack_in
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("major"), pytest.mark.timeout(180)]
 
@@ -36,7 +36,7 @@ def cluster(**postgres: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def stack(folder: Path) -> Iterator[Stack]:
-    with stack_in(folder, unique("t-major")) as made:
+    with stack_in(folder, "t-major") as made:
         made.write(SMALL)
         made.up()
         with psycopg.connect(made.dsn(), autocommit=True) as connection:

@@ -16,7 +16,7 @@ import pytest
 
 from pgstead.clients.patroni import PatroniClient
 from support.members import eventually, mains, members, processes
-from support.stack import SMALL, Stack, stack_in, unique
+from support.stack import SMALL, Stack, stack_in
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("proxy")]
 
@@ -26,7 +26,7 @@ CUT_SECONDS = 15.0
 
 @pytest.fixture(scope="module")
 def stack(folder: Path) -> Iterator[Stack]:
-    with stack_in(folder, unique("t-proxy")) as made:
+    with stack_in(folder, "t-proxy") as made:
         made.write(SMALL)
         made.up()
         yield made

@@ -12,7 +12,7 @@ import yaml
 
 from support.ledger import writing
 from support.members import eventually, mains, members, serials
-from support.stack import SMALL, Stack, stack_in, unique
+from support.stack import SMALL, Stack, stack_in
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("rotation")]
 
@@ -30,7 +30,7 @@ main()
 
 @pytest.fixture(scope="module")
 def stack(folder: Path) -> Iterator[Stack]:
-    with stack_in(folder, unique("t-rotation")) as made:
+    with stack_in(folder, "t-rotation") as made:
         made.write(SMALL)
         made.up()
         yield made

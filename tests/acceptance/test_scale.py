@@ -12,7 +12,7 @@ import pytest
 
 from support.ledger import writing
 from support.members import eventually, kill, members
-from support.stack import QUICKSTART, Stack, stack_in, unique
+from support.stack import QUICKSTART, Stack, stack_in
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("scale")]
 
@@ -25,7 +25,7 @@ ALONE: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def stack(folder: Path) -> Iterator[Stack]:
-    with stack_in(folder, unique("t-scale")) as made:
+    with stack_in(folder, "t-scale") as made:
         made.write(QUICKSTART)
         made.up()
         yield made
@@ -104,7 +104,7 @@ def test_a_lost_member_is_made_anew(stack: Stack, kind: str) -> None:
 def alone() -> Iterator[Stack]:
     with (
         TemporaryDirectory(prefix="pgstead-") as folder,
-        stack_in(Path(folder), unique("t-alone")) as made,
+        stack_in(Path(folder), "t-alone") as made,
     ):
         made.write({**ALONE, "postgres": {"members": 2}})
         made.up()

@@ -90,7 +90,8 @@ def test_a_second_up_is_refused_and_told_who_is_at_it(team: Team) -> None:
     began = time.monotonic()
     said = team.said("up", "--yes", stack=team.two, code=1)
     assert time.monotonic() - began < 30
-    assert re.search(rf"another command works on stack 't-shared': `up` \(pid {holder.pid}, ", said)
+    held = f"another command works on stack '{team.one.name}': `up` (pid {holder.pid}, "
+    assert held in said
     assert "since 20" in said
     assert team.two.status()["whole"]  # looking takes no lock
     holder.kill()

@@ -141,7 +141,7 @@ def test_a_place_that_servers_cannot_get_to_is_told_before_anything_is_made(
 def test_a_long_path_is_no_obstacle(own_folder: Path) -> None:
     own_folder.chmod(0o755)
     deep = own_folder / "/".join(["a-folder-of-a-rather-long-name"] * 6)
-    with stack_in(own_folder, "t-a-stack-of-a-rather-long-name-as-well") as stack:
+    with stack_in(own_folder, "t-a-stack-of-a-rather-long-name") as stack:
         stack.write(**{**STANDALONE, "platform": {"kind": "local", "folder": str(deep)}})
         stack.up()
         assert stack.status()["whole"]

@@ -8,7 +8,6 @@ namespaces.
 from __future__ import annotations
 
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -29,9 +28,8 @@ from pgstead.machine import File
 from pgstead.waiting import wait
 from support import oci, virtual
 from support import registry as registries
-from support.libvirt import Libvirtd, libvirtd
+from support.libvirt import Libvirtd
 from support.registry import Registry, registry
-from support.stack import unique
 from support.virtual import EMULATED, PASSWORD, Lab, lab, platform
 
 REASONS = [why for why in (virtual.why_not(), registries.why_not(), oci.why_not()) if why]
@@ -56,20 +54,14 @@ RUNNING = ("ps", "--no-trunc", "--format", "{{.Image}}")
 @pytest.fixture(scope="module")
 def ground() -> Iterator[Libvirtd]:
     """A daemon with a pool."""
-    with tempfile.TemporaryDirectory(prefix="pgi-", dir="/tmp") as folder:
-        Path(folder).chmod(0o711)
-        with libvirtd(Path(folder) / "lv") as daemon:
-            pool = daemon.images / "default"
-            pool.mkdir(mode=0o711)
-            virsh = ("virsh", "-c", "qemu:///system")
-            daemon.inside([*virsh, "pool-create-as", "default", "dir", f"--target={pool}"])
-            yield daemon
+    with virtual.ground() as daemon:
+        yield daemon
 
 
 @pytest.fixture(scope="module")
 def place(ground: Libvirtd, folder: Path) -> Iterator[Lab]:
     """A stack that is not up yet."""
-    with lab(ground, folder, unique("imgs")) as made:
+    with lab(ground, folder, "imgs") as made:
         yield made
 
 

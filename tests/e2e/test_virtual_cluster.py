@@ -19,7 +19,7 @@ pytest.importorskip("pycdlib")
 from pgstead.image.cache import usual_image
 from pgstead.waiting import wait
 from support.ledger import Ledger, writing
-from support.stack import QUICKSTART, unique
+from support.stack import QUICKSTART
 from support.virtual import (
     PASSWORD,
     SLOW_ETCD,
@@ -93,7 +93,7 @@ def document(made: Lab, image: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def up(folder: Path) -> Iterator[Lab]:
     """The cluster, up."""
-    with ground() as daemon, lab(daemon, folder, unique("vmc")) as made:
+    with ground() as daemon, lab(daemon, folder, "vmc") as made:
         made.stack.deadline = BOOT_SECONDS
         made.write(document(made, usual_image(say=print).image))
         made.stack.up()

@@ -17,7 +17,6 @@ pytest.importorskip("pycdlib")
 
 from pgstead.image.cache import usual_image
 from support.libvirt import Libvirtd
-from support.stack import unique
 from support.virtual import MOUNTS, SERVICES, Lab, lab, systems, why_not
 from support.virtual import ground as empty_ground
 
@@ -50,7 +49,7 @@ def ground() -> Iterator[Libvirtd]:
 @pytest.fixture(scope="module")
 def up(ground: Libvirtd, folder: Path) -> Iterator[Lab]:
     """The four systems, up."""
-    with lab(ground, folder, unique("vms")) as made:
+    with lab(ground, folder, "vms") as made:
         image = usual_image(say=print).image
         made.write(systems(made.stack.name, image, made.authority))
         made.stack.up()

@@ -148,15 +148,14 @@ def _inherited() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if not key.startswith(ours)}
 
 
-def unique(name: str) -> str:
-    """A stack's name that no other run of the same tests has, on the same machine."""
-    return f"{name}-{secrets.token_hex(2)}"
-
-
 @contextmanager
 def stack_in(folder: Path, name: str, **options: Any) -> Iterator[Stack]:
-    """A stack that is gone at the end, whatever happened."""
-    stack = Stack(folder, name, **options)
+    """A stack that is gone at the end, whatever happened.
+
+    Its name begins with `name`. No other run of the same tests has it: what one that was killed
+    left behind is in nobody's way.
+    """
+    stack = Stack(folder, f"{name}-{secrets.token_hex(2)}", **options)
     (folder / "home").mkdir(exist_ok=True)
     try:
         yield stack

@@ -312,9 +312,9 @@ def ground() -> Iterator[Libvirtd]:
 
 @contextmanager
 def lab(daemon: Libvirtd, folder: Path, name: str) -> Iterator[Lab]:
-    """A stack of that name, destroyed with its data in the end, whatever happened."""
+    """A stack whose name begins so, destroyed with its data in the end, whatever happened."""
     runtime = {"XDG_RUNTIME_DIR": str(folder)}  # where pgstead keeps its ssh connections
     with stack_in(
         folder, name, prefix=daemon.enter, environment=runtime, deadline=UP_SECONDS
     ) as stack:
-        yield Lab(daemon, stack, make_authority(name, "test"))
+        yield Lab(daemon, stack, make_authority(stack.name, "test"))

@@ -15,7 +15,7 @@ from pgstead.clusters.etcd_membership import Do, Next, View
 from pgstead.clusters.etcd_view import Previous, as_root, look, peer_url
 from pgstead.clusters.groups import EtcdCluster, Groups
 from pgstead.clusters.places import Place
-from pgstead.engine.lost import SERVED
+from pgstead.engine.lost import has_served
 from pgstead.engine.resource import Data, Recorded, Resource, Step, Steps
 from pgstead.errors import PlatformError
 from pgstead.machine import Machine, path
@@ -85,8 +85,7 @@ class EtcdMachines:
 
     def _established(self, member: EtcdMember) -> bool:
         """Whether its cluster served before; one that begins anew is being made once more."""
-        recorded = self.recorded.get(self.clusters[member.cluster].address)
-        return recorded is not None and recorded.status in SERVED
+        return has_served(self.recorded.get(self.clusters[member.cluster].address))
 
     def _join(self, machine: Machine, member: EtcdMember, *, running: bool) -> Next:
         cluster = self.clusters[member.cluster]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from pgstead.clients.etcd import EtcdClient
-from pgstead.clients.patroni import PatroniClient
+from pgstead.clients.patroni import NodeStatus, PatroniClient
 from pgstead.engine.resource import Recorded
+from pgstead.errors import ClientError
 from pgstead.machine import Machine
 from pgstead.membership import (
     EtcdAccess,
@@ -103,13 +105,24 @@ class Groups:
 
 def those_made(names: Iterable[str], recorded: Mapping[str, Recorded]) -> frozenset[str]:
     """The machines among `names` that were made; of others nothing can be expected yet."""
-    known = ((name, recorded.get(f"machine.{name}")) for name in names)
-    return frozenset(name for name, one in known if one and one.status != "creating")
+    return frozenset(name for name in names if was_made(recorded.get(f"machine.{name}")))
+
+
+def was_made(known: Recorded | None) -> bool:
+    """Whether what the state tells of was there once."""
+    return known is not None and known.status != "creating"
 
 
 def api(member: PatroniMember) -> PatroniClient:
     """A client of a member's REST API."""
     return PatroniClient(member.address, member.api_port, member.operator)
+
+
+def told(member: PatroniMember) -> NodeStatus | None:
+    """What a member says of itself; None if it does not answer."""
+    with suppress(ClientError):
+        return api(member).status()
+    return None
 
 
 def group(machines: Iterable[Machine]) -> Groups:

@@ -64,23 +64,23 @@ def annotate(resources: Iterable[Resource], machines: Iterable[Machine]) -> tupl
     """A platform's machine resources with the order above, and what the state keeps of them."""
     by_address = {f"machine.{machine.name}": machine for machine in machines}
     waits, alone = order(by_address.values()), _alone(by_address.values())
-    return tuple(
-        replace(
+
+    def annotated(resource: Resource) -> Resource:
+        address = resource.address
+        machine = by_address.get(address)
+        if machine is None:
+            return resource
+        is_etcd = isinstance(machine.membership, EtcdMember)
+        return replace(
             resource,
-            after=tuple(dict.fromkeys((*resource.after, *waits.get(resource.address, ())))),
-            place={**resource.place, **places.of(by_address[resource.address])},
-            only_copy=resource.only_copy or resource.address in alone,
-            loss=ETCD_LOSS if _is_etcd(by_address[resource.address]) else resource.loss,
-            refused=by_address[resource.address].refused,
+            after=tuple(dict.fromkeys((*resource.after, *waits.get(address, ())))),
+            place={**resource.place, **places.of(machine)},
+            only_copy=resource.only_copy or address in alone,
+            loss=ETCD_LOSS if is_etcd else resource.loss,
+            refused=machine.refused,
         )
-        if resource.address in by_address
-        else resource
-        for resource in resources
-    )
 
-
-def _is_etcd(machine: Machine) -> bool:
-    return isinstance(machine.membership, EtcdMember)
+    return tuple(map(annotated, resources))
 
 
 def passwords(machines: Iterable[Machine]) -> dict[str, str]:

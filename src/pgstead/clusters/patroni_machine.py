@@ -12,6 +12,7 @@ from pgstead.clusters import patroni_steps, patroni_view
 from pgstead.clusters.etcd_view import Previous, as_root
 from pgstead.clusters.groups import Groups, PatroniScope, api
 from pgstead.clusters.places import Place
+from pgstead.engine.lost import has_served
 from pgstead.engine.resource import Recorded, Resource, Step, Steps
 from pgstead.errors import ClientError, NotReady, PlatformError, Refused
 from pgstead.machine import Machine, OnChange, path
@@ -71,8 +72,7 @@ class PatroniMachines:
             yield from patroni_steps.flush(self.platform, {machine.name: member}, title)
 
     def _established(self, scope: PatroniScope) -> bool:
-        recorded = self.recorded.get(scope.address)
-        return recorded is not None and recorded.status in ("ready", "updating")
+        return has_served(self.recorded.get(scope.address))
 
     def _refuse_lost(self, scope: PatroniScope) -> None:
         """Refuse to wait for ever: etcd says there is data, but no member has any.

@@ -10,7 +10,7 @@ from typing import Any
 from pgstead.clients.patroni import ClusterMember, ClusterView, NodeStatus
 from pgstead.clusters import settings
 from pgstead.clusters.deciding import first, together
-from pgstead.clusters.groups import PatroniScope, api
+from pgstead.clusters.groups import PatroniScope, api, told
 from pgstead.clusters.rolling import Node, View
 from pgstead.errors import ClientError
 from pgstead.membership import PatroniMember
@@ -61,14 +61,9 @@ def _config(member: PatroniMember) -> dict[str, Any] | None:
 
 def waiting_for_restart(scope: PatroniScope) -> tuple[str, ...]:
     """The names of the members that say so; one that does not answer says nothing."""
-    told = together(_waits, scope.members)
-    return tuple(sorted(scope.members[machine].name for machine, waits in told.items() if waits))
-
-
-def _waits(member: PatroniMember) -> bool:
-    with suppress(ClientError):
-        return api(member).status().pending_restart
-    return False
+    answers = together(told, scope.members).items()
+    waiting = (machine for machine, one in answers if one and one.pending_restart)
+    return tuple(sorted(scope.members[machine].name for machine in waiting))
 
 
 def look(scope: PatroniScope, *, expected: frozenset[str] | None = None) -> View | None:

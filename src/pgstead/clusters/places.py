@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pgstead.engine.lost import CLUSTER
 from pgstead.engine.resource import Recorded
 from pgstead.machine import Machine
 from pgstead.membership import EtcdMember, PatroniMember
@@ -42,7 +43,7 @@ def of(machine: Machine) -> dict[str, Any]:
     else:
         return {}
     kept = {name: getattr(place, name) for name in Place.__dataclass_fields__}
-    return {"cluster": f"{place.kind}.{place.group}", KEY: kept}
+    return {CLUSTER: f"{place.kind}.{place.group}", KEY: kept}
 
 
 def with_token(cluster: Recorded) -> Recorded:

@@ -10,14 +10,11 @@ standby that is ahead; one that was started since knows nobody.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import suppress
 
-from pgstead.clients.patroni import NodeStatus
 from pgstead.clusters.deciding import together
-from pgstead.clusters.groups import Groups, PatroniScope, api
+from pgstead.clusters.groups import Groups, PatroniScope, told
 from pgstead.engine.plan import Action, Plan
-from pgstead.errors import ClientError, Refused
-from pgstead.membership import PatroniMember
+from pgstead.errors import Refused
 
 RUNNING = "running"
 
@@ -47,14 +44,8 @@ def _scopes(groups: Groups, renewed: Collection[str]) -> Iterator[PatroniScope]:
 
 
 def _silent(scope: PatroniScope) -> list[str]:
-    told = together(_told, scope.members)
-    return [name for name, one in told.items() if one is None or one.state != RUNNING]
-
-
-def _told(member: PatroniMember) -> NodeStatus | None:
-    with suppress(ClientError):
-        return api(member).status()
-    return None
+    answers = together(told, scope.members)
+    return [name for name, one in answers.items() if one is None or one.state != RUNNING]
 
 
 def _with_new(scope: PatroniScope, names: Collection[str]) -> Refused:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
+from pgstead.clusters.groups import was_made
 from pgstead.engine.resource import Data, Observed, Recorded, Resource, Steps
 
 
@@ -27,7 +28,7 @@ class Resident(ABC):
 
     def _was_made(self, address: str) -> bool:
         """Whether it was there once: where it is not seen now, it is unknown and not absent."""
-        return address in self.recorded and self.recorded[address].status != "creating"
+        return was_made(self.recorded.get(address))
 
     @abstractmethod
     def create(self, resource: Resource, *, recorded: Recorded | None) -> Steps:

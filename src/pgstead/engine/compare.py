@@ -88,8 +88,7 @@ def _sorted(after: Mapping[str, Collection[str]]) -> list[str]:
 
 def _settled(resource: Resource | None, recorded: Mapping[str, Recorded]) -> bool:
     """Whether the cluster this resource is a member of serves already."""
-    cluster = recorded.get(losing.cluster_of(resource)) if resource else None
-    return cluster is not None and cluster.status in losing.SERVED
+    return resource is not None and losing.has_served(recorded.get(losing.cluster_of(resource)))
 
 
 def _judge(

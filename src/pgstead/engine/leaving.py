@@ -21,11 +21,12 @@ def leave_out(plan: Plan) -> Plan:
     names = ", ".join(one.address for one in away)
     reason = f"would disturb a cluster while {names} cannot be seen: left for later"
     clusters = {_cluster(one) for one in away}
+    pending = {one.address for one in plan.pending}
     return replace(
         plan,
         changes=tuple(
             replace(one, action=Action.LEAVE, reasons=(*one.reasons, reason))
-            if one in plan.pending and _disturbs(one, clusters)
+            if one.address in pending and _disturbs(one, clusters)
             else one
             for one in plan.changes
         ),

@@ -23,6 +23,11 @@ def cluster_of(resource: Resource | Recorded) -> str:
     return str(resource.place.get(CLUSTER, ""))
 
 
+def has_served(known: Recorded | None) -> bool:
+    """Whether what the state tells of was complete once, and nobody takes it away."""
+    return known is not None and known.status in SERVED
+
+
 def clusters(
     desired: Collection[Resource],
     recorded: Mapping[str, Recorded],
@@ -43,7 +48,7 @@ def _is_lost(
     cluster: str, recorded: Mapping[str, Recorded], observed: Mapping[str, Observed]
 ) -> bool:
     known = recorded.get(cluster)
-    if known is not None and known.status not in SERVED:
+    if known is not None and not has_served(known):
         return False
     made = _made(cluster, recorded)
     return bool(made) and all(observed.get(address) is None for address in made)
@@ -51,7 +56,7 @@ def _is_lost(
 
 def _made(cluster: str, recorded: Mapping[str, Recorded]) -> list[str]:
     members = (one for one in recorded.values() if cluster_of(one) == cluster)
-    return [one.address for one in members if one.status in SERVED]
+    return [one.address for one in members if has_served(one)]
 
 
 def accepted(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from pgstead.clusters.postgres import KIND as POSTGRES
 from pgstead.connection import Connection
 from pgstead.engine.apply import Progress
 from pgstead.engine.plan import Action, Change
@@ -107,4 +108,4 @@ class Witness:
 
 def is_awaited(change: Change) -> bool:
     """Whether a PostgreSQL takes its first write after this change."""
-    return change.kind == "postgres" and change.action is Action.CREATE
+    return change.kind == POSTGRES and change.action is Action.CREATE

@@ -34,12 +34,7 @@ def stop(
         if not accept(names):
             return ()
         layers = reversed(_layers(session, names))
-        stoppable(
-            lambda: _in_order(session.platform.stop, layers),
-            message=f"interrupted: of {', '.join(names)}, some may run and some not",
-            hint=AGAIN,
-            tell=tell,
-        )
+        _stoppable(lambda: _in_order(session.platform.stop, layers), names, tell)
         return names
 
 
@@ -53,13 +48,13 @@ def start(file: Path, machine: str | None, *, tell: Tell = nobody) -> tuple[str,
     with open_session(file, command="start") as session:
         session.must_exist()
         names = _named(session, machine)
-        stoppable(
-            lambda: _started(session, names),
-            message=f"interrupted: of {', '.join(names)}, some may run and some not",
-            hint=AGAIN,
-            tell=tell,
-        )
+        _stoppable(lambda: _started(session, names), names, tell)
         return names
+
+
+def _stoppable(work: Callable[[], None], names: tuple[str, ...], tell: Tell) -> None:
+    message = f"interrupted: of {', '.join(names)}, some may run and some not"
+    stoppable(work, message=message, hint=AGAIN, tell=tell)
 
 
 def _started(session: Session, names: tuple[str, ...]) -> None:

@@ -11,10 +11,10 @@ from datetime import datetime
 from pgstead.certificates import read
 from pgstead.clients.etcd import EtcdClient
 from pgstead.clients.haproxy import HaproxyClient
-from pgstead.clients.patroni import ClusterView, NodeStatus, PatroniClient
+from pgstead.clients.patroni import ClusterView
 from pgstead.clients.postgres import Login, answers
 from pgstead.clusters.etcd_view import serving
-from pgstead.clusters.groups import group
+from pgstead.clusters.groups import group, told
 from pgstead.errors import ClientError, NotReady, PgsteadError
 from pgstead.machine import Machine
 from pgstead.membership import EtcdMember, LoadBalancer, PatroniMember, StandaloneServer
@@ -154,12 +154,12 @@ def _patroni(
 
     While etcd is away nobody can tell of the cluster, but each member of itself.
     """
-    told = _told(PatroniClient(member.address, member.api_port, member.operator))
-    seen = view.member(member.name) if view and told else None
-    alone = f"{told.state}, without etcd" if told else SILENT
+    own = told(member)
+    seen = view.member(member.name) if view and own else None
+    alone = f"{own.state}, without etcd" if own else SILENT
     return MemberStatus(
         machine.name,
-        seen.role.replace("_", " ") if seen else told.role if told else "patroni",
+        seen.role.replace("_", " ") if seen else own.role if own else "patroni",
         seen.state if seen else alone,
         f"{member.address}:{member.port}",
         lag=seen.lag if seen else None,
@@ -168,12 +168,6 @@ def _patroni(
         certificate_expires=expires,
         healthy=bool(seen and seen.serves),
     )
-
-
-def _told(client: PatroniClient) -> NodeStatus | None:
-    with suppress(ClientError):
-        return client.status()
-    return None
 
 
 def _balancer(machine: Machine, member: LoadBalancer, expires: datetime | None) -> MemberStatus:

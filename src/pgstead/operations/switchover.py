@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pgstead.clients.http import Unreachable
-from pgstead.clients.patroni import ClusterView, PatroniClient
+from pgstead.clients.patroni import ClusterView
 from pgstead.clusters.deciding import first
+from pgstead.clusters.groups import api
 from pgstead.errors import NotReady, SpecError
 from pgstead.membership import PatroniMember
 from pgstead.operations.results import SwitchedOver
@@ -62,7 +63,7 @@ def view_of(members: Sequence[PatroniMember]) -> ClusterView:
 
     def ask(member: PatroniMember) -> ClusterView | None:
         try:
-            return _client(member).cluster()
+            return api(member).cluster()
         except Unreachable as error:
             reasons.append(error.message)
         return None
@@ -72,10 +73,6 @@ def view_of(members: Sequence[PatroniMember]) -> ClusterView:
         said = "; ".join(reasons)
         raise NotReady(f"no Patroni member answers: {said}", hint="see `pgstead status`")
     return view
-
-
-def _client(member: PatroniMember) -> PatroniClient:
-    return PatroniClient(member.address, member.api_port, member.operator)
 
 
 def _best(view: ClusterView) -> str:
@@ -102,9 +99,9 @@ def _check(view: ClusterView, candidate: str) -> None:
 def _switch(members: Sequence[PatroniMember], leader: str, candidate: str) -> SwitchedOver:
     by_name = {member.name: member for member in members}
     began = time.monotonic()
-    _client(by_name[leader]).switchover(leader, candidate)
+    api(by_name[leader]).switchover(leader, candidate)
     wait(
-        lambda: _client(by_name[candidate]).leads() or None,
+        lambda: api(by_name[candidate]).leads() or None,
         deadline=DEADLINE,
         what=f"{candidate} to lead",
     )

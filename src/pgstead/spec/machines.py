@@ -5,7 +5,7 @@ The models that modules have as well are defined here, and used there.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -89,29 +89,28 @@ class Sizes(Model):
     )
 
 
-class EtcdMachine(Sizes):
-    """An etcd member's machine, where machines are virtual ones."""
-
-    data_size: int | None = Field(
+def _data_size(default: str) -> Any:
+    """The field of a data disk's size; `default` says what it is where nobody does."""
+    return Field(
         None,
         ge=0,
         le=65536,
         description="Size of the data disk, in GiB; 0: none, data lies on the system's disk. By "
-        "default platform.data_size, or twice space_quota and 2 GiB: defragmenting copies.",
+        f"default platform.data_size, or {default}.",
     )
+
+
+class EtcdMachine(Sizes):
+    """An etcd member's machine, where machines are virtual ones."""
+
+    data_size: int | None = _data_size("twice space_quota and 2 GiB: defragmenting copies")
 
 
 class PostgresMachine(Sizes):
     """A PostgreSQL server's machine, where machines are virtual ones."""
 
     memory: int = Field(4096, ge=128, description="Memory of each machine, in MiB.")
-    data_size: int | None = Field(
-        None,
-        ge=0,
-        le=65536,
-        description="Size of the data disk, in GiB; 0: none, data lies on the system's disk. By "
-        "default platform.data_size, or 20 GiB.",
-    )
+    data_size: int | None = _data_size("20 GiB")
 
 
 class BalancerMachine(Sizes):

@@ -6,6 +6,7 @@ import pytest
 
 from pgstead.clients.http import Unreachable
 from pgstead.clients.patroni import NodeStatus
+from pgstead.clusters import groups as grouping
 from pgstead.clusters import renewing
 from pgstead.clusters.groups import EtcdCluster, Groups, PatroniScope
 from pgstead.engine.plan import Action, Change, Plan
@@ -42,7 +43,7 @@ def states(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
                 raise Unreachable(self.member.name)
             return NodeStatus(said[self.member.name], "replica", "4.1.5")
 
-    monkeypatch.setattr(renewing, "api", Api)
+    monkeypatch.setattr(grouping, "api", Api)
     return said
 
 

@@ -1,34 +1,23 @@
 """Destroying a stack on the memory platform."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from pgstead.cli.console import err
-from pgstead.cli.progress import PlainProgress
 from pgstead.engine.resource import Observed, Recorded, Resource, Unknown
 from pgstead.errors import NotReady
-from pgstead.operations.asking import Asking
 from pgstead.operations.destroy import destroy
 from pgstead.operations.session import open_session
 from pgstead.operations.up import up
 from pgstead.platforms.memory import MemoryProvider
+from support.asking import ASKING
 
 STACK = """
 name: gone
 platform: {kind: memory}
 cluster: {postgres: {members: 2}, etcd: {members: 3}, load_balancer: {members: 1}}
 """
-
-
-@contextmanager
-def watching() -> Iterator[PlainProgress]:
-    yield PlainProgress(err())
-
-
-ASKING = Asking(lambda _: True, watching)
 
 
 @pytest.fixture

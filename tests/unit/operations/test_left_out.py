@@ -1,20 +1,17 @@
 """An `up` while some of the ground is down: the rest is done, and what was not is said."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from pgstead.cli.app import app
-from pgstead.cli.console import err
 from pgstead.cli.failure import guarded
-from pgstead.cli.progress import PlainProgress
 from pgstead.engine.resource import Observed, Recorded, Resource, Unknown
-from pgstead.operations.asking import Asking
 from pgstead.operations.session import open_session
 from pgstead.operations.up import up
 from pgstead.platforms.memory import MemoryPlatform, MemoryProvider
+from support.asking import ASKING
 
 STACK = """
 name: away
@@ -22,14 +19,6 @@ platform: {{kind: memory}}
 cluster: {{postgres: {{members: {}}}, etcd: {{members: 3}}, load_balancer: {{members: {}}}}}
 """
 DOWN = Unknown("cannot connect to qemu+ssh://b", down=True)
-
-
-@contextmanager
-def watching() -> Iterator[PlainProgress]:
-    yield PlainProgress(err())
-
-
-ASKING = Asking(lambda _: True, watching)
 
 
 @pytest.fixture

@@ -1,38 +1,26 @@
 """A newer PostgreSQL that appears, and one that is asked for, on a stack that is up."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from pgstead.cli.app import app
-from pgstead.cli.console import err
 from pgstead.cli.failure import guarded
-from pgstead.cli.progress import PlainProgress
 from pgstead.engine.plan import Action, Plan
 from pgstead.errors import Refused
 from pgstead.operations import plan as planning
-from pgstead.operations.asking import Asking
 from pgstead.operations.destroy import destroy
 from pgstead.operations.session import open_session
 from pgstead.operations.up import up
 from pgstead.platforms.memory import MemoryPlatform
 from pgstead.platforms.memory import platform as memory
+from support.asking import ASKING
 
 STACK = """
 name: major
 platform: {{kind: memory}}
 cluster: {{postgres: {{members: {}{}}}, etcd: {{members: 1}}, load_balancer: {{members: 1}}}}
 """
-
-
-@contextmanager
-def watching() -> Iterator[PlainProgress]:
-    yield PlainProgress(err())
-
-
-ASKING = Asking(lambda _: True, watching)
 
 
 @pytest.fixture
