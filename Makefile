@@ -1,11 +1,12 @@
 # Two commands matter: `make demo` and `make test`. `make help` lists the others.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo run dev test e2e lint unit docs bench picture lock clean
+.PHONY: help demo run dev test e2e images lint unit docs bench drill picture lock clean
 
 VENV := $(shell scripts/setup.sh path)
 BIN := $(VENV)/bin
 WORKERS ?= 2
+ROUNDS ?= 10
 SHELL_FILES := .ci/run $(wildcard scripts/*.sh)
 
 help: ## this list
@@ -32,8 +33,11 @@ lint: dev ## ruff, mypy, shellcheck (the layers are checked by a test)
 	else echo "shellcheck is not installed: shell scripts are only parsed"; \
 	for file in $(SHELL_FILES); do bash -n "$$file" || exit 1; done; fi
 
-e2e: dev ## virtual machines, emulated where there is no KVM; skips what it cannot run
-	$(BIN)/pytest -m virtual --timeout 1200 tests/e2e
+e2e: dev ## clusters on virtual machines, emulated where there is no KVM; skips what it cannot run
+	$(BIN)/pytest -m virtual --timeout 1800 --durations=10 tests/e2e/test_virtual_*.py
+
+images: dev ## how images are built, and servers from container images on virtual machines
+	$(BIN)/pytest -m virtual --timeout 1200 tests/e2e/test_image.py tests/e2e/test_container_images.py
 
 unit: dev ## the fast tests
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder tests/unit
@@ -43,6 +47,9 @@ docs: dev ## write docs/stack-file.md anew from the models
 
 bench: dev ## how fast: a table, and build/bench.json
 	$(BIN)/python bench/run.py
+
+drill: dev ## the long series of drills beside others' timings: a table, and a page for each
+	$(BIN)/python bench/drill.py --rounds $(ROUNDS)
 
 picture: dev ## the README's picture of the terminal, from a real run
 	$(BIN)/python scripts/picture.py

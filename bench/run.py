@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import domains
+import drill
 import machine
 import quickstart
 import scale
 from measures import keep, show
 
 if __name__ == "__main__":
-    measures = [*scale.measure(), *domains.measure(), *machine.measure(), *quickstart.measure()]
+    parts = (scale, domains, machine, quickstart, drill)
+    measures = [one for part in parts for one in part.measure()]
     show(measures)
     keep(measures)

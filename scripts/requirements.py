@@ -19,6 +19,7 @@ def requirements(kind: str) -> list[str]:
     run: list[str] = project["project"]["dependencies"]
     dev: list[str] = project["dependency-groups"]["dev"]
     libvirt: list[str] = project["project"]["optional-dependencies"]["libvirt"]
+    dev += project["project"]["optional-dependencies"]["openstack"]
     build: list[str] = [*project["build-system"]["requires"], "editables"]
     everything = [*run, *dev, *libvirt, *build]
     return {"run": run, "dev": dev, "libvirt": libvirt, "all": everything}[kind]

@@ -58,6 +58,7 @@ missing_packages() {
     has_program etcd || echo etcd-server
     has_program etcdctl || echo etcd-client
     has_program haproxy || echo haproxy
+    has_program nft || echo nftables # drills that cut a leader off
     if [[ -z $python ]]; then
         echo python3 python3-venv
     elif [[ ! -x $venv/bin/python ]] && ! "$python" -c 'import ensurepip' 2>/dev/null; then
@@ -65,39 +66,10 @@ missing_packages() {
     fi
 }
 
-# What tests with virtual machines and containers take, a file or a program of each package.
+# What tests with virtual machines and containers lack.
 virtual_packages() {
-    local thing package
     [[ $(uname -m) == x86_64 ]] && command -v apt-get >/dev/null || return 0
-    while read -r thing package; do
-        [[ -e $thing ]] || has_program "$thing" || echo "$package"
-    done <<'LIST'
-libvirtd libvirt-daemon-system
-virsh libvirt-clients
-/usr/lib/libvirt/libvirt_lxc libvirt-daemon-driver-lxc
-qemu-system-x86_64 qemu-system-x86
-qemu-img qemu-utils
-/usr/share/OVMF/OVMF_CODE_4M.fd ovmf
-dnsmasq dnsmasq-base
-mmdebstrap mmdebstrap
-mcopy mtools
-mkfs.vfat dosfstools
-sfdisk fdisk
-grub-mkimage grub-common
-/usr/lib/grub/i386-pc/boot.img grub-pc-bin
-/usr/lib/grub/x86_64-efi/kernel.img grub-efi-amd64-bin
-ssh openssh-client
-/usr/sbin/sshd openssh-server
-ip iproute2
-cloud-init cloud-init
-podman podman
-docker-registry docker-registry
-cc gcc
-pkg-config pkg-config
-/usr/include/libvirt/libvirt.h libvirt-dev
-LIST
-    [[ -z $python ]] || "$python" -c 'import pathlib, sysconfig, sys
-sys.exit(not pathlib.Path(sysconfig.get_path("include"), "Python.h").exists())' || echo python3-dev
+    "$python" "$root/scripts/packages.py"
 }
 
 # Prints the words to put before a command that needs root; fails when there are none.
@@ -191,6 +163,12 @@ install_bindings() {
     pip_install "${wanted[@]}" || say "they could not be built: tests that need them are skipped"
 }
 
+# OpenStack's services have an environment of their own, in the user's cache.
+install_openstack() {
+    PYTHONPATH=$root/tests "$venv/bin/python" -m support.openstack install ||
+        say "OpenStack's services could not be installed: tests that need them are skipped"
+}
+
 main() {
     venv=$(venv_path)
     [[ $1 != path ]] || { echo "$venv" && return; }
@@ -202,6 +180,7 @@ main() {
     [[ $1 == dev ]] || return 0
     install_packages virtual || say "tests with virtual machines are skipped where they lack something"
     install_bindings
+    install_openstack
 }
 
 # One setup at a time for a checkout; `path` only reads. flock -o: nothing that is started keeps the lock.

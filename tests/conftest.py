@@ -6,6 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("project", deadline=None)
+"""No example is judged by its time, which a busy machine makes as long as it likes."""
 
 
 def pytest_configure() -> None:
@@ -14,6 +18,7 @@ def pytest_configure() -> None:
     Whoever runs the tests in a shell's background has it ignored, which children inherit.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    settings.load_profile("project")
 
 
 @pytest.fixture

@@ -18,10 +18,14 @@ class Target(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Hosts with their ports, and what libpq should look for among several of them."""
+    """Hosts with their ports, and what libpq should look for among several of them.
+
+    `options` are further parameters of libpq with their values.
+    """
 
     hosts: Sequence[tuple[str, int]]
     session: str | None = None
+    options: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class Connection:
             options["passfile"] = str(self.passfile)
         if self.endpoint.session:
             options["target_session_attrs"] = self.endpoint.session
+        options.update(self.endpoint.options)
         query = urlencode(options, safe="/")
         return f"postgresql://{quote(self.role, safe='')}{secret}@{hosts}/{self.database}?{query}"
 

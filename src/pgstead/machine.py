@@ -228,12 +228,30 @@ class Disk:
 
 
 @dataclass(frozen=True, slots=True)
+class Port:
+    """What connects a server of a cloud: an existing port, or one that the platform makes.
+
+    `existing` is one's id or name; nothing else counts then. One that is made is called
+    `name` (by default as the machine) and lies on `subnet`, an id or a name (by default the
+    network's own). `security_groups` are ids or names of existing ones; None stands for one
+    that the platform makes, which lets in what the machine serves, and `()` for none.
+    """
+
+    existing: str | None = None
+    name: str | None = None
+    subnet: str | None = None
+    security_groups: tuple[str, ...] | None = None
+    admin_up: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Nic:
     """A network interface with a static address.
 
     One of `network_id`, `network_name` and `macvtap` (a host's interface) says what it is
     connected to; with none of them, the platform's own network. `match` selects the
-    interface in the guest by a pattern of its name rather than by its MAC address.
+    interface in the guest by a pattern of its name rather than by its MAC address. `port`
+    says more of it where machines are a cloud's servers; there, `network_id` may be a name.
     """
 
     address: str
@@ -245,6 +263,7 @@ class Nic:
     gateway: str | None = None
     dns_servers: tuple[str, ...] = ()
     match: str | None = None
+    port: Port | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,9 +279,29 @@ class Admin:
 
 
 @dataclass(frozen=True, slots=True)
+class Cloud:
+    """What only a server of a cloud has. Everything is an id or a name.
+
+    What is None is as the platform says. `flavor` is its size, `key_pair` an existing one
+    whose key may log in as well. `server_group` is an existing one, in place of the one that
+    the platform makes for a cluster. `boot_from_volume` is whether the system's disk is a
+    volume (`Guest.os_disk.size` is its size) rather than the flavor's own, and `volume_type`
+    the kind of volumes that are made.
+    """
+
+    flavor: str | None = None
+    key_pair: str | None = None
+    availability_zone: str | None = None
+    server_group: str | None = None
+    boot_from_volume: bool | None = None
+    volume_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Guest:
     """What only a machine with a kernel of its own has; other platforms leave it aside.
 
+    In a cloud, disks are volumes, `os_disk.base` an image, and `size` is the flavor's.
     `seed_pool` and `seed_name` are where the cloud-init disk is put while it is needed.
     `install` is whether packages are installed, or the image holds everything already.
     `watchdog` is the model of a watchdog in hardware, e.g. `i6300esb`.
@@ -279,6 +318,7 @@ class Guest:
     autostart: bool = True
     install: bool = True
     watchdog: str | None = None
+    cloud: Cloud = field(default_factory=Cloud)
 
 
 @dataclass(frozen=True, slots=True)

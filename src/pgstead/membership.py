@@ -23,19 +23,31 @@ class TlsClient:
 
 @dataclass(frozen=True, slots=True)
 class EtcdUser:
-    """An etcd user confined to key prefixes, which it may read and write."""
+    """An etcd user, confined.
+
+    It may read and write the keys below `prefixes`, only read those below `read_prefixes`, and
+    write each of the single keys `write_keys`.
+    """
 
     name: str
     password: str = field(repr=False)
     prefixes: tuple[str, ...] = ()
+    read_prefixes: tuple[str, ...] = ()
+    write_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class EtcdAccess:
-    """Authentication of an etcd cluster; a root without password is reached by certificate."""
+    """Authentication of an etcd cluster.
+
+    A root without password is reached by certificate. pgstead itself, which speaks to the
+    gateway, that takes no user's certificate, then is a user of its own who has root's role
+    and `operator_password`.
+    """
 
     root_password: str | None = field(repr=False)
     users: tuple[EtcdUser, ...] = ()
+    operator_password: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +102,8 @@ class PatroniMember:
     `settings` is the dynamic configuration in Patroni's own shape (`ttl`, `loop_wait`,
     `postgresql: {parameters: ...}`); all members of a scope carry the same. `sync_path` is
     a data folder, by the machine's own path, that was filled without waiting for the disk:
-    its file system is to be synced once before the member counts as ready.
+    its file system is to be synced once before the member counts as ready. `client` are
+    libpq's parameters, with their values, that its clients are given along.
     """
 
     scope: str
@@ -104,6 +117,7 @@ class PatroniMember:
     api_port: int = 4443
     port: int = 5432
     sync_path: str | None = None
+    client: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,4 +145,11 @@ class LoadBalancer:
     statistics_port: int | None = 8404
 
 
-Membership = EtcdMember | PatroniMember | StandaloneServer | LoadBalancer
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """A sentinel, which watches the Patroni cluster of that scope from outside its machines."""
+
+    scope: str
+
+
+Membership = EtcdMember | PatroniMember | StandaloneServer | LoadBalancer | Watcher

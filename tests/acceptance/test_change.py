@@ -56,7 +56,13 @@ def test_what_a_reload_changes_restarts_nothing(stack: Stack) -> None:
                     "parameters": {"max_connections": 60, "work_mem": "7MB"},
                     "pg_hba": [*hba, "hostssl app app 10.9.8.0/24 scram-sha-256"],
                 },
-                timings={"ttl": 31, "idle": "23h"},
+                timings={
+                    "target": "40s",
+                    "ttl": 31,
+                    "idle": "23h",
+                    "balancer_tcp": {"user_timeout": 9000},
+                    "client": {"connect_timeout": 9},
+                },
             )
         )
         changes = stack.plan()
@@ -68,7 +74,9 @@ def test_what_a_reload_changes_restarts_nothing(stack: Stack) -> None:
         stack.up()
         found = members(stack)
         assert {found.setting(name, "work_mem") for name in before} == {"7MB"}
-        assert found.api("postgres-1").config()["ttl"] == 31
+        config = found.api("postgres-1").config()
+        assert (config["ttl"], config["loop_wait"], config["retry_timeout"]) == (31, 2, 10)
+        assert stack.dsn().endswith("connect_timeout=9")
         lines = "SELECT count(*) FROM pg_hba_file_rules WHERE address = '10.9.8.0'"
         assert {found.one(name, lines) for name in before} == {1}
         assert stack.plan() == {}

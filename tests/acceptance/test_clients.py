@@ -18,7 +18,7 @@ import pytest
 
 from acceptance.lab import SETTINGS, Lab, missing
 from acceptance.lab_platform import LabPlatform
-from pgstead.clients.etcd import EtcdClient, EtcdError
+from pgstead.clients.etcd import EtcdClient, EtcdError, Permission
 from pgstead.clients.haproxy import HaproxyClient
 from pgstead.clients.http import Unreachable
 from pgstead.clients.patroni import PatroniClient
@@ -199,7 +199,7 @@ def test_etcd_users(stack: Stack) -> None:
     with pytest.raises(EtcdError, match="permission denied"):
         own.range("/service/other/")
     stack.etcd.user_change_password("patroni", "by-hand")
-    stack.etcd.role_grant_prefix("patroni", "/other/")
+    stack.etcd.role_grant("patroni", Permission("/other/"))
     assert stack.wrong("etcd.lab") == {
         "user:patroni": "unknown to pgstead",
         "prefixes:patroni": "/other/, /service/lab/",

@@ -20,7 +20,11 @@ pytest.importorskip("libvirt")
 
 import libvirt
 
-from pgstead.platforms.libvirt.guest import RESULT
+from pgstead.clusters.groups import api, group
+from pgstead.drills.fault import Scene
+from pgstead.drills.faults import ALL
+from pgstead.drills.scene import look
+from pgstead.platforms.guests.guest import RESULT
 from support import containers
 from support.ledger import Ledger, writing
 from support.libvirt import Libvirtd, libvirtd
@@ -142,6 +146,24 @@ def test_parameters_change_by_reload_and_by_restart(stack: Stack) -> None:
     assert ledger.longest_gap < 15
 
 
+def test_a_lost_state_is_rebuilt_from_what_the_domains_say(stack: Stack) -> None:
+    folder = stack.folder / ".pgstead"
+    export, passphrase = stack.folder / "export", stack.folder / "passphrase"
+    passphrase.write_text("correct horse battery")
+    secret = ("--passphrase-file", str(passphrase))
+    stack.run("state", "export", str(stack.file), "--output", str(export), *secret)
+    with under_a_writer(stack) as ledger:
+        lost = {file: file.rename(f"{file}.lost") for file in folder.glob(f"{stack.name}.db*")}
+        try:
+            stack.run("adopt", str(stack.file), "--export", str(export), *secret, "--yes")
+            assert stack.plan() == {}
+        except BaseException:
+            for file, aside in lost.items():
+                aside.rename(file)
+            raise
+    assert ledger.errors == []
+
+
 def test_members_join_etcd_and_patroni(stack: Stack) -> None:
     def change(document: dict[str, Any]) -> None:
         document["cluster"]["postgres"]["members"] = 3
@@ -195,3 +217,40 @@ def test_the_leaders_machine_is_cut_off_and_taken_back(stack: Stack, daemon: Lib
         assert stack.plan()[f"machine.{leader}"]["action"] == "update"
         stack.up()
     assert stack.leader() != leader
+
+
+def test_drills_break_machines_from_the_inside(stack: Stack, daemon: Libvirtd) -> None:
+    with under_a_writer(stack), session_of(stack) as session:
+        eventually(lambda: stack.status()["whole"], REJOINED)
+        scene = look(session.platform, group(session.machines), session.broken)
+        assert "shares its host's clock" in (ALL["clock-ahead"].refused(scene) or "")
+        leader, follower = (api(scene.scope.members[n]) for n in (scene.leader, scene.standbys[0]))
+        cut = ALL["cut-etcd"].strike(scene)
+        seen = leader.status().dcs_last_seen
+        eventually(lambda: follower.status().dcs_last_seen > seen + 3, 30)
+        assert leader.status().dcs_last_seen <= seen + 2
+        cut.restore()
+        assert inside(stack, scene.leader, "nft", "list", "tables") == ""
+
+        frozen = ALL["leader-frozen"].strike(scene)
+        assert state(daemon, scene.leader) == libvirt.VIR_DOMAIN_PAUSED
+        frozen.restore()
+        assert state(daemon, scene.leader) == libvirt.VIR_DOMAIN_RUNNING
+
+        before = servers(scene)
+        assert f"on {scene.leader}" in ALL["postgres-killed"].strike(scene).what
+        assert not before & servers(scene)
+
+
+def servers(scene: Scene) -> set[str]:
+    """PostgreSQL's processes on the leader."""
+    found = scene.platform.breaking().processes(scene.leader)
+    return {one.identity for one in found if one.name == "postgres"}
+
+
+def state(daemon: Libvirtd, machine: str) -> int:
+    connection = libvirt.open(daemon.containers)
+    try:
+        return int(connection.lookupByName(machine).state()[0])
+    finally:
+        connection.close()

@@ -1,9 +1,7 @@
 """pgstead killed with SIGKILL before and after every step: a rerun ends in the same place."""
 
-import json
 import shutil
 import sqlite3
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +9,13 @@ import psutil
 import psycopg
 import pytest
 
+from pgstead.platforms.local.supervisor import SCRIPT
+from support.killed import killed_at_every_step
 from support.ledger import writing
 from support.stack import SMALL, Stack, stack_in
 
 pytestmark = pytest.mark.real
 
-KILLER = Path(__file__).parents[1] / "support/killer.py"
 QUERY = "SELECT address, status FROM pgstead_resources"
 MACHINES = {"etcd-1", "postgres-1", "postgres-2", "load-balancer-1"}
 GROWN: dict[str, Any] = {
@@ -25,17 +24,8 @@ GROWN: dict[str, Any] = {
     "load_balancer": {"members": 1, "max_connections": 500},
 }
 SHRUNK: dict[str, Any] = {**SMALL, "postgres": {**GROWN["postgres"], "members": 2}}
-
-
-def killed_at_every_step(stack: Stack, *words: str) -> set[str]:
-    """Run a command until nothing kills it any more; the points at which it was killed."""
-    command = (sys.executable, str(KILLER))
-    done = stack.run(words[0], str(stack.file), *words[1:], "--yes", command=command)
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert told["code"] == 0, f"{done.stderr}\n{told['killed']}"
-    killed = list(told["killed"])
-    assert len(killed) == len(set(killed))
-    return set(killed)
+NONE = {"enabled": False}
+"""No sentinel: its machine's steps are as any other's."""
 
 
 def both(steps: set[str]) -> set[str]:
@@ -65,16 +55,17 @@ def assert_whole(stack: Stack, machines: set[str]) -> None:
 def assert_no_orphan(stack: Stack, machines: set[str]) -> None:
     """Every process descends from the one supervisor, which has one child per machine.
 
-    But for PostgreSQL, which Patroni starts on its own feet: one on each of its machines.
+    And PostgreSQL, which Patroni lets go of and the supervisor takes: one per machine of its own.
     """
     processes = stack.processes()
-    (supervisor,) = [one for one in processes if "supervisor.supervisord" in one.cmdline()]
+    (supervisor,) = [one for one in processes if SCRIPT in " ".join(one.cmdline())]
     family = {supervisor.pid, *(child.pid for child in supervisor.children(recursive=True))}
-    others = [one for one in processes if one.pid not in family]
-    postmasters = [one for one in others if one.ppid() not in {each.pid for each in others}]
-    assert {one.name() for one in others} == {"postgres"}
+    assert {one.pid for one in processes} <= family
+    children = supervisor.children()
+    postmasters = [one for one in children if one.name() == "postgres"]
+    services = [one for one in children if one not in postmasters]
     assert homes(stack, postmasters) == sorted(m for m in machines if m.startswith("postgres-"))
-    assert homes(stack, supervisor.children()) == sorted(machines)
+    assert homes(stack, services) == sorted(machines)
 
 
 def homes(stack: Stack, processes: list[psutil.Process]) -> list[str]:
@@ -88,17 +79,17 @@ def homes(stack: Stack, processes: list[psutil.Process]) -> list[str]:
 @pytest.mark.xdist_group("crash-up")
 def test_up_and_destroy(own_folder: Path) -> None:
     with stack_in(own_folder, "c-up") as stack:
-        stack.write(SMALL)
+        stack.write(SMALL, sentinel=NONE)
         killed = killed_at_every_step(stack, "up")
         assert killed >= both(
             {
                 "machine.etcd-1: lay down the files of etcd-1",
                 "machine.load-balancer-1: start load-balancer-1",
                 "machine.postgres-2: wait until postgres-2 is ready",
-                "etcd.c-up: users and authentication of etcd cluster c-up",
-                "patroni.c-up: wait until Patroni cluster c-up is complete",
-                "patroni.c-up: write all data to disk",
-                "postgres.c-up: roles and databases",
+                f"etcd.{stack.name}: users and authentication of etcd cluster {stack.name}",
+                f"patroni.{stack.name}: wait until Patroni cluster {stack.name} is complete",
+                f"patroni.{stack.name}: write all data to disk",
+                f"postgres.{stack.name}: roles and databases",
                 "StoredMaterials.save",
                 "StoredMaterials.mark_applied",
             }
@@ -129,15 +120,15 @@ def assert_kept(stack: Stack, root: Path) -> None:
 @pytest.mark.xdist_group("crash-change")
 def test_changes_and_destroy_with_data(own_folder: Path) -> None:
     with stack_in(own_folder, "c-change") as stack:
-        stack.write(SMALL)
+        stack.write(SMALL, sentinel=NONE)
         stack.up()
         with writing(stack.dsn()):
-            stack.write(GROWN)
+            stack.write(GROWN, sentinel=NONE)
             killed = killed_at_every_step(stack, "up")
         assert killed >= both(
             {
-                "patroni.c-change: set postgresql.parameters.max_connections",
-                "machine.etcd-2: announce etcd-2 to etcd cluster c-change as a learner",
+                f"patroni.{stack.name}: set postgresql.parameters.max_connections",
+                f"machine.etcd-2: announce etcd-2 to etcd cluster {stack.name} as a learner",
                 "machine.etcd-2: promote etcd-2 to a voting member",
                 "machine.postgres-3: write postgres-3's data to disk",
                 "machine.load-balancer-1: reload haproxy",
@@ -145,14 +136,14 @@ def test_changes_and_destroy_with_data(own_folder: Path) -> None:
             }
         )
         for step in ("restart PostgreSQL of postgres-", "switch over from postgres-"):
-            assert any(point.startswith(f"after patroni.c-change: {step}") for point in killed)
+            assert any(point.startswith(f"after patroni.{stack.name}: {step}") for point in killed)
         assert_whole(stack, {*MACHINES, "etcd-2", "postgres-3"})
         with writing(stack.dsn()):
-            stack.write(SHRUNK)
+            stack.write(SHRUNK, sentinel=NONE)
             killed = killed_at_every_step(stack, "up")
         assert killed >= both(
             {
-                "machine.etcd-2: remove etcd-2 from etcd cluster c-change",
+                f"machine.etcd-2: remove etcd-2 from etcd cluster {stack.name}",
                 "machine.postgres-3: stop postgres-3",
                 "machine.postgres-3: drop the replication slot of postgres-3",
             }

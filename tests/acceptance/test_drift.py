@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pgstead.clients.etcd import Permission
 from support.ledger import writing
 from support.members import eventually, mains, members
 from support.stack import SMALL, Stack, stack_in
@@ -115,7 +116,7 @@ def test_parameters_set_by_alter_system(stack: Stack) -> None:
 def test_users_of_etcd(stack: Stack) -> None:
     etcd = members(stack).etcd
     prefix = f"/service/{stack.name}/"
-    etcd.role_revoke_prefix("patroni", prefix)
+    etcd.role_revoke("patroni", Permission(prefix))
     etcd.user_change_password("patroni", "by hand")
     said = words(stack)
     assert "password of etcd user patroni: differs (changed by hand)" in said

@@ -159,7 +159,7 @@ def test_an_interrupted_up_goes_on_where_it_stopped(small: Stack) -> None:
     for number, place in (
         (signal.SIGINT, "machine.etcd-1: wait until"),
         (signal.SIGTERM, "machine.postgres-1: wait until"),
-        (signal.SIGINT, "patroni.c-interrupt: wait until"),
+        (signal.SIGINT, f"patroni.{small.name}: wait until"),
     ):
         process = small.start("up", str(small.file), "--yes")
         until(process, place)
@@ -196,7 +196,7 @@ def test_no_password_is_lost_when_it_changes_twice_and_the_first_time_is_cut_off
     """Neither the file nor what was applied last tells the password that the servers have."""
     small.write(SMALL)
     small.up()
-    for number, place in enumerate(("etcd.c-interrupt: done", "postgres.c-interrupt: done")):
+    for number, place in enumerate((f"etcd.{small.name}: done", f"postgres.{small.name}: done")):
         small.write(SMALL, passwords=passwords(f"cut-off-{number}"))
         process = small.start("up", str(small.file), "--yes")
         until(process, place)

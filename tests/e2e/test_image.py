@@ -6,7 +6,6 @@ The image is built once per recipe and kept in the user's cache, see `image.cach
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -18,15 +17,16 @@ import pytest
 from pgstead.image.build import Built
 from pgstead.image.cache import usual_image
 from pgstead.image.lock import parse_lock
-from pgstead.image.tools import SYSTEM_PATH, missing
+from pgstead.image.tools import missing
 from pgstead.machine import File
+from pgstead.programs import find
 from pgstead.reach.guest import GuestReach
 from pgstead.reach.guest_agent import AgentTransport, agent_reach
 from pgstead.reach.ssh import SshTarget, ssh_reach, write_keys
 from pgstead.waiting import wait
 
 ADDRESS = "127.88.3.8"
-EMULATOR = shutil.which("qemu-system-x86_64", path=SYSTEM_PATH)
+EMULATOR = find("qemu-system-x86_64")
 FIRMWARE = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
 BOOT_SECONDS = 300
 """Emulated, on a machine that does other work too; alone it takes less than a minute."""
@@ -153,7 +153,7 @@ def emulator(image: Path, folder: Path, port: int) -> list[str]:
 
 
 def run(name: str, *words: str) -> None:
-    path = shutil.which(name, path=SYSTEM_PATH)
+    path = find(name)
     assert path is not None
     subprocess.run([path, *words], check=True, capture_output=True)
 

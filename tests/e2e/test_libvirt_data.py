@@ -18,7 +18,6 @@ from support.libvirt_stage import Stage, run
 from support.machines import machine
 
 pytestmark = [
-    pytest.mark.virtual,
     pytest.mark.xdist_group("libvirt_data"),
     pytest.mark.skipif(why_not() is not None, reason=str(why_not())),
     pytest.mark.timeout(120),

@@ -29,7 +29,6 @@ from support.libvirt_stage import Stage, digest, run
 from support.machines import CONFIGURATION, SECRET, machine
 
 pytestmark = [
-    pytest.mark.virtual,
     pytest.mark.xdist_group("libvirt_platform"),
     pytest.mark.skipif(why_not() is not None, reason=str(why_not())),
     pytest.mark.timeout(120),

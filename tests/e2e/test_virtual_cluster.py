@@ -51,6 +51,9 @@ MACHINES = {
 SLOW_CHECKS = {"inter": "5s", "fastinter": "2s", "downinter": "5s", "timeout": "10s"}
 """Each check is a TLS handshake, which takes an emulated machine a good part of a second."""
 
+PAUSE = 0.2
+"""Seconds between two rows: a machine that comes back needs its host's processors more."""
+
 REPLACED = "etcd-2"
 MAC = "52:54:00:99:00:23"
 
@@ -111,7 +114,7 @@ def test_a_leader_whose_machine_is_lost_costs_no_acknowledged_row(
     up: Lab, capsys: pytest.CaptureFixture[str]
 ) -> None:
     dsn, lost = up.stack.dsn(), up.stack.leader()
-    with up.daemon.network(), writing(dsn) as ledger:
+    with up.daemon.network(), writing(dsn, pause=PAUSE) as ledger:
         _goes_on(ledger)
         up.virsh("destroy", lost)
         _goes_on(ledger)
@@ -149,7 +152,7 @@ def test_a_replaced_member_keeps_its_data_and_its_seat(
     up.change(REPLACED, libvirt_network=network)
     pending = {address: change["action"] for address, change in up.plan().items()}
     assert pending == {f"machine.{REPLACED}": "replace"}
-    with up.daemon.network(), writing(up.stack.dsn()) as ledger:
+    with up.daemon.network(), writing(up.stack.dsn(), pause=PAUSE) as ledger:
         up.stack.up()
         _goes_on(ledger)
         with capsys.disabled():

@@ -106,7 +106,7 @@ class Cell:
         machine = conventional(machine)
         for file in machine.software.files:
             self._write(file.path, file.content, file.mode)
-        self._write(SCRIPT, first_boot_script(machine, None), 0o755)
+        self._write(SCRIPT, first_boot_script(machine, ()), 0o755)
         self.run("ip", "address", "add", f"{machine.address}/32", "dev", "lo")
         return self.run(SCRIPT)
 

@@ -15,18 +15,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pycdlib
 import yaml
 
 from pgstead.errors import PlatformError
 from pgstead.machine import File
 from pgstead.platforms.cloud_init.script import SCRIPT
-from pgstead.platforms.libvirt.guest import RESULT
+from pgstead.platforms.guests.guest import RESULT
 from pgstead.reach.base import Finished
 
 
 def seed_files(image: Path) -> dict[str, str]:
     """The texts on a first boot's disk."""
+    import pycdlib  # noqa: PLC0415 - for libvirt's guests only
+
     iso = pycdlib.PyCdlib()
     iso.open(str(image))
     found = {}
@@ -47,6 +48,7 @@ def cloud_configs(user_data: str) -> list[dict[str, object]]:
 
 
 _SETUP = re.compile(r"^begin (\S+|'[^']+')\n(?:[^\n]+\n)*?if ! \[ -e (\S+) \]", re.MULTILINE)
+_FOLDER = re.compile(r"(?:^| \|\| )folder (/\S+) \S+ (\d+)$", re.MULTILINE)
 
 
 @dataclass
@@ -68,15 +70,27 @@ class DummyGuest:
         for part in cloud_configs(files["user-data"]):
             for one in part.get("write_files", ()):  # type: ignore[attr-defined]
                 self.files[one["path"]] = (int(one["permissions"], 8), one["content"])
-                if one["path"].startswith("/etc/systemd/system/"):
-                    self.running.add(one["path"].rpartition("/")[2])
             for one in part.get("packages", ()):  # type: ignore[attr-defined]
                 self._install(*(one if isinstance(one, list) else [one]))
-        self.creates = dict(re.findall(_SETUP, self.files[SCRIPT][1]))
-        self.files |= dict.fromkeys(self.creates.values(), (0o755, ""))
+        if SCRIPT in self.files:  # otherwise it holds the access alone, and the rest is pushed
+            self._set_up()
         self.folders.update(folders)
+        self.end_first_boot()
+
+    def end_first_boot(self) -> None:
+        """Have cloud-init say how it ended."""
         result = {"v1": {"datasource": "NoCloud", "errors": list(self.errors)}}
         self.files[RESULT] = (0o644, json.dumps(result))
+
+    def _set_up(self) -> None:
+        """Do what the script of a first boot does."""
+        script = self.files[SCRIPT][1]
+        self.creates = dict(re.findall(_SETUP, script))
+        self.files |= dict.fromkeys(self.creates.values(), (0o755, ""))
+        for words in re.findall(_FOLDER, script):
+            self.folders[words[0]] = int(words[1], 8)
+        units = (path for path in self.files if path.startswith("/etc/systemd/system/"))
+        self.running.update(path.rpartition("/")[2] for path in units)
 
     def push(self, file: File) -> None:
         self._check()
@@ -96,10 +110,10 @@ class DummyGuest:
         self.ran.append(words[:2] if words[0] == "python3" else words)
         if words[0] == "python3" and "units" in words[2]:
             return Finished(0, self._look(words[3]), "")
-        if words[0] == "systemctl" and words[1] in ("restart", "start"):
-            self.running.add(words[-1])
-        if words[0] == "systemctl" and words[1] in ("stop", "disable"):
-            self.running.discard(words[-1])
+        if words == (SCRIPT,):
+            self._set_up()
+        if words[0] == "systemctl":
+            self._systemctl(words[1], words[-1])
         if words[0] == "sh" and words[3] == "install":
             for word in words[4:]:
                 self._install(*word.split("="))
@@ -111,6 +125,12 @@ class DummyGuest:
         if words[0] == "install":
             self.folders[words[-1]] = int(words[3], 8)
         return Finished(0, "group\n" if words[0] == "id" else "", "")
+
+    def _systemctl(self, verb: str, unit: str) -> None:
+        if verb in ("restart", "start"):
+            self.running.add(unit)
+        if verb in ("stop", "disable"):
+            self.running.discard(unit)
 
     def _install(self, name: str, version: str = "1-1") -> None:
         self.packages[name] = version.replace("*", "-1")

@@ -1,90 +1,71 @@
-"""A writer that knows which of its rows were acknowledged."""
+"""A writer that knows which of its rows were acknowledged: a client of the drill's own kind."""
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
-import psycopg
+from pgstead.drills.client import Client, Style
+from pgstead.drills.judge import gaps, rows
+from pgstead.drills.ledger import Attempt, Work
+from pgstead.drills.table import Table
+from pgstead.drills.workload import numbering
 
-RECONNECT = 0.05
-"""Seconds between attempts to connect."""
+WRITER = Style("ledger", Work.WRITE, connect_timeout=3.0, pause=0.002)
 
 
 @dataclass
 class Ledger:
-    """Inserts one row after the other through `dsn`; keeps the ids that were acknowledged.
-
-    `longest_gap` is the longest time in seconds between two acknowledged rows.
-    """
+    """Inserts one row after the other through `dsn`, and keeps what became of each."""
 
     dsn: str
-    acknowledged: list[int] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-    longest_gap: float = 0.0
-    _stop: threading.Event = field(default_factory=threading.Event)
-    _last: float = 0.0
+    pause: float = WRITER.pause
+    client: Client = field(init=False)
 
-    def write(self) -> None:
-        """Insert until told to stop."""
-        number = 0
-        self._last = time.monotonic()
-        while not self._stop.is_set():
-            try:
-                with psycopg.connect(self.dsn, autocommit=True, connect_timeout=3) as connection:
-                    while not self._stop.is_set():
-                        number += 1
-                        connection.execute("INSERT INTO ledger VALUES (%s)", (number,))
-                        self._acknowledge(number)
-                        self._stop.wait(0.002)
-            except psycopg.Error as error:
-                self.errors.append(str(error).strip())
-                self._stop.wait(RECONNECT)
+    def __post_init__(self) -> None:
+        style = replace(WRITER, pause=self.pause)
+        self.client = Client(style, [self.dsn], numbering())
 
-    def _acknowledge(self, number: int) -> None:
-        now = time.monotonic()
-        self.longest_gap = max(self.longest_gap, now - self._last)
-        self._last = now
-        self.acknowledged.append(number)
+    @property
+    def _attempts(self) -> tuple[Attempt, ...]:
+        return self.client.log().attempts
 
-    def stop(self) -> None:
-        """Insert no more."""
-        self._stop.set()
+    @property
+    def acknowledged(self) -> list[int]:
+        """The ids that were acknowledged."""
+        return [each.row for each in self._attempts if each.acknowledged and each.row is not None]
 
-    def lost(self) -> set[int]:
+    @property
+    def errors(self) -> list[str]:
+        """What the writer was told instead."""
+        return [each.error for each in self._attempts if each.error]
+
+    @property
+    def longest_gap(self) -> float:
+        """The longest time in seconds between two acknowledged rows."""
+        until = max(each.ended for each in self._attempts if each.acknowledged)
+        spans = gaps(self._attempts, self._attempts[0].sent, until)
+        return max(end - begin for begin, end in spans)
+
+    def lost(self) -> tuple[int, ...]:
         """Acknowledged rows that are not there."""
-        return set(self.acknowledged) - rows(self.dsn)
-
-
-def rows(dsn: str) -> set[int]:
-    """The rows that are there, once a connection can be made."""
-    deadline = time.monotonic() + 60
-    while True:
-        with (
-            suppress(psycopg.OperationalError),
-            psycopg.connect(dsn, connect_timeout=3) as connection,
-        ):
-            return {row[0] for row in connection.execute("SELECT id FROM ledger")}
-        assert time.monotonic() < deadline, "nobody answers"
-        threading.Event().wait(RECONNECT)
+        return rows([self.client.log()], Table([self.dsn]).rows()).lost
 
 
 @contextmanager
-def writing(dsn: str) -> Iterator[Ledger]:
-    """A ledger that is written while the block runs; at its end no row may be lost."""
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("DROP TABLE IF EXISTS ledger")
-        connection.execute("CREATE TABLE ledger (id bigint PRIMARY KEY)")
-    ledger = Ledger(dsn)
-    thread = threading.Thread(target=ledger.write, name="ledger")
-    thread.start()
+def writing(dsn: str, *, pause: float = WRITER.pause) -> Iterator[Ledger]:
+    """A ledger that is written while the block runs; at its end no row may be lost.
+
+    `pause` is in seconds, between two rows: an emulated server has enough to do with a few.
+    """
+    Table([dsn]).make()
+    ledger = Ledger(dsn, pause)
+    ledger.client.start()
     try:
         yield ledger
     finally:
-        ledger.stop()
-        thread.join(30)
+        ledger.client.end()
+        ledger.client.join()
     assert ledger.acknowledged
     assert not ledger.lost()

@@ -8,7 +8,20 @@ from typing import Annotated
 
 import typer
 
-from pgstead.cli import change, connect, describe, image, keep, machines, observe
+from pgstead.cli import (
+    adopt,
+    change,
+    connect,
+    describe,
+    drill,
+    etcd,
+    image,
+    keep,
+    machines,
+    observe,
+    sentinel,
+    timings,
+)
 from pgstead.cli.arguments import use_command
 from pgstead.cli.failure import DEBUG
 
@@ -21,7 +34,20 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for theme in (describe, change, observe, connect, machines, keep, image):
+for theme in (
+    describe,
+    timings,
+    change,
+    observe,
+    connect,
+    machines,
+    etcd,
+    drill,
+    sentinel,
+    keep,
+    adopt,
+    image,
+):
     theme.add(app)
 use_command(app)
 

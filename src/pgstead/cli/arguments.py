@@ -18,6 +18,12 @@ StackFile = Annotated[
 ]
 Output = Annotated[Format, typer.Option("--format", help="How to print the result.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Go on without asking.")]
+PassphraseFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--passphrase-file", help="File that holds the passphrase, or PGSTEAD_PASSPHRASE."
+    ),
+]
 Recreate = Annotated[
     list[str] | None,
     typer.Option(

@@ -38,7 +38,7 @@ def plan(
 ) -> int:
     """Show what would change and why, drift included."""
     from pgstead.cli import plan_view  # noqa: PLC0415 - start-up time
-    from pgstead.operations.plan import make, save  # noqa: PLC0415
+    from pgstead.operations.plan import make, requests, save  # noqa: PLC0415
     from pgstead.operations.session import open_session  # noqa: PLC0415
 
     with open_session(file) as session:
@@ -46,8 +46,9 @@ def plan(
         warn(session.warnings)
         if plan_file:
             save(session, made, plan_file, recreate=recreate or ())
+        sent = requests(session)
     if form is Format.JSON:
-        print_json(plan_view.as_json(made))
+        print_json(plan_view.as_json(made, sent))
     else:
         plan_view.show(made, out())
     if made.refused:

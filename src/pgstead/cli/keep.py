@@ -7,15 +7,8 @@ from typing import Annotated
 
 import typer
 
-from pgstead.cli.arguments import DEFAULT_FILE, StackFile, Yes
+from pgstead.cli.arguments import DEFAULT_FILE, PassphraseFile, StackFile, Yes
 from pgstead.cli.console import confirm, out
-
-Passphrase = Annotated[
-    Path | None,
-    typer.Option(
-        "--passphrase-file", help="File that holds the passphrase, or PGSTEAD_PASSPHRASE."
-    ),
-]
 
 
 def add(app: typer.Typer) -> None:
@@ -32,7 +25,7 @@ def export(
     file: StackFile = DEFAULT_FILE,
     *,
     target: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
-    passphrase_file: Passphrase = None,
+    passphrase_file: PassphraseFile = None,
 ) -> None:
     """Write state and materials into one encrypted file."""
     from pgstead.operations.transfer import export as run  # noqa: PLC0415 - start-up time
@@ -45,7 +38,7 @@ def restore(
     file: StackFile = DEFAULT_FILE,
     *,
     source: Annotated[Path, typer.Option("--input", "-i", help="File made by `state export`.")],
-    passphrase_file: Passphrase = None,
+    passphrase_file: PassphraseFile = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a state that exists.")] = False,
 ) -> None:
     """Bring back state and materials from an exported file."""

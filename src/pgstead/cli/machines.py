@@ -19,6 +19,7 @@ class Purpose(StrEnum):
 
     LOCAL = "local"
     LIBVIRT = "libvirt"
+    OPENSTACK = "openstack"
     IMAGE = "image"
 
 

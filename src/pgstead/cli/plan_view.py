@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -122,9 +123,13 @@ def _value(value: object) -> str:
     return "absent" if value is None else str(value)
 
 
-def as_json(plan: Plan) -> dict[str, Any]:
-    """The plan as one document: `{"changes": [...], "summary": ...}`."""
+def as_json(plan: Plan, requests: int | None = None) -> dict[str, Any]:
+    """The plan as one document: `{"changes": [...], "summary": ...}`.
+
+    `requests` is how many a cloud was sent to make it, where there is a cloud.
+    """
     return {
+        **({} if requests is None else {"api_requests": requests}),
         "summary": plan.summary,
         "pending": len(plan.pending),
         "notes": [
@@ -145,6 +150,7 @@ def _json(change: Change) -> dict[str, Any]:
         "effect": change.effect.value,
         "exclusive": change.exclusive,
         "reasons": list(change.reasons),
+        "unseen": [asdict(one) for one in change.unseen],
         "differences": [_difference(difference) for difference in change.differences],
     }
 

@@ -37,3 +37,9 @@ class Stopping:
             os._exit(INTERRUPTED)
         self._again = True
         raise KeyboardInterrupt
+
+
+def take_hangup() -> None:
+    """Take the end of the terminal as Ctrl-C is taken, for what must put things back first."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))

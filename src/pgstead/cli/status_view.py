@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,6 +30,8 @@ def show(status: Status, console: Console) -> None:
     console.print(table)
     for problem in status.problems:
         console.print(Text.assemble(("! ", "bold red"), problem))
+    for event in status.events:
+        console.print(Text(f"sentinel {event.at} {event.kind}: {event.text}", style="dim"))
     if status.whole:
         console.print(Text("Whole: every member is as it should be.", style="green"))
 
@@ -72,6 +75,7 @@ def as_json(status: Status) -> dict[str, Any]:
         "whole": status.whole,
         "problems": list(status.problems),
         "members": [_json(member) for member in status.members],
+        "events": [asdict(event) for event in status.events],
     }
 
 
@@ -82,6 +86,7 @@ def _json(member: MemberStatus) -> dict[str, Any]:
         "role": member.role,
         "state": member.state,
         "healthy": member.healthy,
+        "reason": member.reason,
         "address": member.address,
         "lag": member.lag,
         "timeline": member.timeline,

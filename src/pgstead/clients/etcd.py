@@ -8,18 +8,37 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from pgstead.clients.etcd_answers import Health, KeyValue, Member, Status
+from pgstead.clients.etcd_answers import (
+    Health,
+    KeyValue,
+    Member,
+    Permission,
+    Status,
+    prefix_end,
+)
 from pgstead.clients.http import TIMEOUT, Answer, Https, Unreachable
 from pgstead.errors import ClientError
 from pgstead.membership import TlsClient
 
-__all__ = ["EtcdClient", "EtcdError", "Health", "KeyValue", "Member", "Status", "prefix_end"]
+__all__ = [
+    "EtcdClient",
+    "EtcdError",
+    "Health",
+    "KeyValue",
+    "Member",
+    "Permission",
+    "Status",
+    "encoded",
+    "prefix_end",
+]
 
 NOT_ENABLED = "authentication is not enabled"
 WRONG_PASSWORD = "invalid user ID or password"  # noqa: S105 - etcd's words
+OUT_OF_SPACE = "alarm NOSPACE: etcd takes no writes; `pgstead etcd defrag` frees space"
 STALE_TOKEN = "invalid auth token"  # noqa: S105 - etcd's words
 REVISION = "revision of auth store is old"
 
@@ -32,12 +51,8 @@ class EtcdError(ClientError):
         self.reason = reason
 
 
-def prefix_end(prefix: str) -> str:
-    """The end of the range of all keys that begin with `prefix` (ASCII, not empty)."""
-    return prefix[:-1] + chr(ord(prefix[-1]) + 1)
-
-
-def _b64(text: str) -> str:
+def encoded(text: str) -> str:
+    """A key or a value as the gateway takes it: in base 64."""
     return base64.b64encode(text.encode()).decode()
 
 
@@ -56,9 +71,10 @@ class EtcdClient:
     timeout: float = TIMEOUT
     _token: str | None = field(default=None, init=False, repr=False)
 
-    def at(self, host: str, port: int) -> EtcdClient:
+    def at(self, host: str, port: int, *, timeout: float | None = None) -> EtcdClient:
         """The same client for one endpoint alone, with the token it may have."""
-        one = EtcdClient([(host, port)], self.tls, self.user, self.password, self.timeout)
+        seconds = self.timeout if timeout is None else timeout
+        one = EtcdClient([(host, port)], self.tls, self.user, self.password, seconds)
         one._token = self._token
         return one
 
@@ -70,11 +86,25 @@ class EtcdClient:
             answer = Https(host, port, self.tls, self.timeout).ask("GET", "/health")
         except Unreachable as error:
             return Health(False, error.message)
-        return Health.parse(answer)
+        health = Health.parse(answer)
+        return health if health.ok else self._explained(host, port, health)
+
+    def _explained(self, host: str, port: int, health: Health) -> Health:
+        """The same with its alarm, which etcd 3.4 does not tell there; asked without a user."""
+        with suppress(ClientError):
+            status = EtcdClient([(host, port)], self.tls, timeout=self.timeout).status()
+            if status.no_space and status.leader:
+                return Health(False, OUT_OF_SPACE, no_space=True)
+        return health
 
     def version(self) -> str:
         """The server's version, e.g. "3.4.23", of the endpoint that answers."""
         return str(self._ask("GET", "/version", None).json().get("etcdserver", ""))
+
+    def cluster_version(self) -> str | None:
+        """The version that all members' data has, e.g. "3.4.0"; None while they agree on none."""
+        said = str(self._ask("GET", "/version", None).json().get("etcdcluster", ""))
+        return said if said[:1].isdigit() else None
 
     def status(self) -> Status:
         """The state of the endpoint that answers: leader, raft term, version, alarms."""
@@ -176,41 +206,47 @@ class EtcdClient:
         """Remove a role, and take it from its users."""
         self.call("/v3/auth/role/delete", {"role": role})
 
-    def role_grant_prefix(self, role: str, prefix: str) -> None:
-        """Let a role read and write all keys that begin with `prefix`."""
-        permission = {
-            "permType": "READWRITE",
-            "key": _b64(prefix),
-            "range_end": _b64(prefix_end(prefix)),
+    def role_grant(self, role: str, permission: Permission) -> None:
+        """Let a role do that; one of another kind for the same keys is replaced."""
+        given = {
+            "permType": permission.kind,
+            "key": encoded(permission.key),
+            "range_end": encoded(permission.range_end),
         }
-        self.call("/v3/auth/role/grant", {"name": role, "perm": permission})
+        self.call("/v3/auth/role/grant", {"name": role, "perm": given})
 
-    def role_revoke_prefix(self, role: str, prefix: str) -> None:
+    def role_revoke(self, role: str, permission: Permission) -> None:
         """Take that permission back."""
-        permission = {"key": _b64(prefix), "range_end": _b64(prefix_end(prefix))}
-        self.call("/v3/auth/role/revoke", {"role": role, **permission})
+        keys = {"key": encoded(permission.key), "range_end": encoded(permission.range_end)}
+        self.call("/v3/auth/role/revoke", {"role": role, **keys})
+
+    def role_permissions(self, role: str) -> frozenset[Permission]:
+        """What a role may do; ranges that are neither a prefix nor one key are left out."""
+        answer = self.call("/v3/auth/role/get", {"role": role})
+        found = map(Permission.parse, answer.get("perm", ()))
+        return frozenset(permission for permission in found if permission is not None)
 
     def role_prefixes(self, role: str) -> tuple[str, ...]:
         """The prefixes that a role may read and write, sorted; other permissions are left out."""
-        answer = self.call("/v3/auth/role/get", {"role": role})
-        return tuple(sorted(_prefixes(answer.get("perm", ()))))
+        found = self.role_permissions(role)
+        return tuple(sorted(one.key for one in found if one == Permission(one.key)))
 
     # -- keys ------------------------------------------------------------------------------
 
     def range(self, prefix: str) -> tuple[KeyValue, ...]:
         """All keys that begin with `prefix`, with their values, as of now."""
-        body = {"key": _b64(prefix), "range_end": _b64(prefix_end(prefix))}
+        body = {"key": encoded(prefix), "range_end": encoded(prefix_end(prefix))}
         answer = self.call("/v3/kv/range", body)
         return tuple(KeyValue.parse(item) for item in answer.get("kvs", ()))
 
     def delete_prefix(self, prefix: str) -> int:
         """Delete all keys that begin with `prefix`; gives how many there were."""
-        body = {"key": _b64(prefix), "range_end": _b64(prefix_end(prefix))}
+        body = {"key": encoded(prefix), "range_end": encoded(prefix_end(prefix))}
         return int(self.call("/v3/kv/deleterange", body).get("deleted", 0))
 
     def delete_key(self, key: str) -> bool:
         """Delete that key alone; whether it was there."""
-        return int(self.call("/v3/kv/deleterange", {"key": _b64(key)}).get("deleted", 0)) > 0
+        return int(self.call("/v3/kv/deleterange", {"key": encoded(key)}).get("deleted", 0)) > 0
 
     # -- transport ---------------------------------------------------------------------------
 
@@ -270,11 +306,3 @@ def _parsed(answer: Answer) -> dict[str, Any]:
     except (ClientError, AttributeError):
         reason = answer.text.strip()[:300]
     raise EtcdError(f"{answer.asked}: etcd says: {reason}", reason)
-
-
-def _prefixes(permissions: Sequence[Mapping[str, str]]) -> Iterator[str]:
-    for permission in permissions:
-        key = base64.b64decode(permission.get("key", "")).decode(errors="replace")
-        end = base64.b64decode(permission.get("range_end", "")).decode(errors="replace")
-        if permission.get("permType") == "READWRITE" and key and end == prefix_end(key):
-            yield key

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import http.client
 import json
+import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,18 +80,76 @@ class Https:
         asked = f"{method} https://{self.host}:{self.port}{path}"
         data = None if body is None else json.dumps(body)
         sent = {"Content-Type": "application/json", **(headers or {})}
-        connection = http.client.HTTPSConnection(
-            self.host,
-            self.port,
-            context=client_context(self.tls),
-            timeout=timeout or self.timeout,
-        )
+        connection = _connection(self, timeout or self.timeout)
         try:
             connection.request(method, path, data, sent)
             response = connection.getresponse()
             return Answer(asked, response.status, response.read().decode(errors="replace"))
         except (OSError, http.client.HTTPException) as error:
-            why = expired_or_untrusted(error) or str(error) or type(error).__name__
-            raise Unreachable(f"{asked}: no answer: {why}") from None
+            raise _unreachable(asked, error) from None
         finally:
             connection.close()
+
+
+@dataclass(slots=True)
+class KeptHttps:
+    """The same over a connection that is kept, for one thread that asks again and again.
+
+    It is made anew where the server has closed it meanwhile.
+    """
+
+    server: Https
+    _connection: http.client.HTTPSConnection | None = None
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """As `Https.ask`."""
+        server = self.server
+        asked = f"{method} https://{server.host}:{server.port}{path}"
+        data = None if body is None else json.dumps(body)
+        sent = {"Content-Type": "application/json", **(headers or {})}
+        try:
+            if self._connection is not None:
+                with suppress(*_CLOSED):
+                    return self._send(asked, method, path, data, sent)
+            return self._send(asked, method, path, data, sent)
+        except (OSError, http.client.HTTPException) as error:
+            raise _unreachable(asked, error) from None
+
+    def _send(
+        self, asked: str, method: str, path: str, data: str | None, sent: Mapping[str, str]
+    ) -> Answer:
+        self._connection = self._connection or _connection(self.server, self.server.timeout)
+        try:
+            self._connection.request(method, path, data, sent)
+            response = self._connection.getresponse()
+            return Answer(asked, response.status, response.read().decode(errors="replace"))
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connection; the next question opens another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+_CLOSED = (ConnectionError, ssl.SSLError, http.client.HTTPException)
+"""What a connection fails with that the server closed while nobody asked."""
+
+
+def _connection(server: Https, timeout: float) -> http.client.HTTPSConnection:
+    context = client_context(server.tls)
+    return http.client.HTTPSConnection(server.host, server.port, context=context, timeout=timeout)
+
+
+def _unreachable(asked: str, error: BaseException) -> Unreachable:
+    why = expired_or_untrusted(error) or str(error) or type(error).__name__
+    return Unreachable(f"{asked}: no answer: {why}")

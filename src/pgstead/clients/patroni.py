@@ -94,7 +94,11 @@ class ClusterView:
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
-    """What a member says of itself. `dcs_last_seen` is its own clock's seconds."""
+    """What a member says of itself. `dcs_last_seen` is its own clock's seconds.
+
+    A standby `streams` while it receives WAL, and `position` is how much it has, in bytes.
+    `failsafe` is whether failsafe mode is active; `eligible` whether it may ever lead.
+    """
 
     state: str
     role: str
@@ -105,6 +109,10 @@ class NodeStatus:
     pending: Mapping[str, tuple[str, str]] = field(default_factory=lambda: MappingProxyType({}))
     paused: bool = False
     dcs_last_seen: int = 0
+    streams: bool = False
+    position: int = 0
+    failsafe: bool = False
+    eligible: bool = True
 
     @classmethod
     def parse(cls, said: Mapping[str, Any]) -> NodeStatus:
@@ -119,6 +127,10 @@ class NodeStatus:
             _pending(said.get("pending_restart_reason") or {}),
             bool(said.get("pause", False)),
             int(said.get("dcs_last_seen", 0)),
+            said.get("replication_state") == "streaming",
+            _position(said.get("xlog") or {}),
+            bool(said.get("failsafe_mode_is_active", False)),
+            not ((said.get("tags") or {}).get("nofailover") or said.get("watchdog_failed")),
         )
 
 
@@ -163,6 +175,14 @@ class PatroniClient:
     def ready(self) -> bool:
         """Whether it leads, or streams without undue lag."""
         return self._yes("/readiness")
+
+    def answers(self) -> bool:
+        """Whether anything comes back at all, whatever it says."""
+        try:
+            self._https().ask("GET", "/liveness")
+        except Unreachable:
+            return False
+        return True
 
     def leads(self) -> bool:
         """Whether it is the primary and holds the lock."""
@@ -229,6 +249,11 @@ class PatroniClient:
             return self._https().ask("GET", path).ok
         except Unreachable:
             return False
+
+
+def _position(said: Mapping[str, Any]) -> int:
+    """How far a standby is, as Patroni counts it in an election."""
+    return max(int(said.get(key) or 0) for key in ("received_location", "replayed_location"))
 
 
 def _pending(said: Mapping[str, Any]) -> dict[str, tuple[str, str]]:

@@ -7,9 +7,10 @@ from functools import partial
 
 from pgstead.clients.etcd import EtcdClient
 from pgstead.clients.http import Unreachable
+from pgstead.clusters import etcd_roles
 from pgstead.clusters.deciding import together
 from pgstead.clusters.etcd_view import Previous, as_root, serving, user_key
-from pgstead.clusters.groups import ROOT, EtcdCluster
+from pgstead.clusters.groups import ROOT, EtcdCluster, administrator
 from pgstead.clusters.resident import Resident
 from pgstead.engine.resource import (
     Attribute,
@@ -37,8 +38,8 @@ HEALTHY_SECONDS = 60.0
 def lower(cluster: EtcdCluster, digest: Digest) -> Resource | None:
     """The cluster's resource; None if no member says anything about authentication.
 
-    A root without password is reached by a certificate with a common name only, which
-    the gateway refuses: then just the authentication itself is compared.
+    Where nobody there has root's role and a password, just the authentication itself is
+    compared: the gateway refuses certificates of users.
     """
     access = cluster.access
     if access is None:
@@ -55,7 +56,7 @@ def lower(cluster: EtcdCluster, digest: Digest) -> Resource | None:
 
 def _attributes(access: EtcdAccess, digest: Digest) -> Iterator[tuple[str, Attribute]]:
     yield AUTHENTICATION, Attribute("on", OnChange.RELOAD, "authentication")
-    if access.root_password is None:
+    if administrator(access) is None:
         return
     for name, password in _passwords(access).items():
         label = f"password of etcd user {name}"
@@ -64,14 +65,15 @@ def _attributes(access: EtcdAccess, digest: Digest) -> Iterator[tuple[str, Attri
         label = f"prefixes of etcd user {user.name}"
         yield (
             f"prefixes:{user.name}",
-            Attribute(_joined(user.prefixes), OnChange.RELOAD, label),
+            Attribute(etcd_roles.text(etcd_roles.permissions(user)), OnChange.RELOAD, label),
         )
 
 
 def _passwords(access: EtcdAccess) -> dict[str, str]:
-    """Users and their passwords, root last: it is needed for all the others."""
+    """Users and their passwords, the administrator last: it is needed for all the others."""
     users = {user.name: user.password for user in access.users}
-    return {**users, **({ROOT: access.root_password} if access.root_password else {})}
+    admin = administrator(access)
+    return users if admin is None else {**users, admin[0]: admin[1]}
 
 
 def passwords(cluster: EtcdCluster) -> dict[str, str]:
@@ -79,10 +81,6 @@ def passwords(cluster: EtcdCluster) -> dict[str, str]:
     if cluster.access is None:
         return {}
     return {user_key(name): password for name, password in _passwords(cluster.access).items()}
-
-
-def _joined(prefixes: tuple[str, ...]) -> str:
-    return ", ".join(sorted(prefixes)) or "none"
 
 
 class EtcdProvider(Resident):
@@ -117,13 +115,14 @@ class EtcdProvider(Resident):
         client = serving(cluster)
         enabled = client.authentication_enabled()
         yield AUTHENTICATION, "on" if enabled else "off"
-        if access.root_password is None or not enabled:
+        admin = administrator(access)
+        if admin is None or not enabled:
             return
         seen = partial(self._password_seen, cluster, client)
         users = {user.name: user for user in access.users}
         yield from together(seen, {user_key(name): user for name, user in users.items()}).items()
         root = as_root(cluster, self.previous, endpoints=client.endpoints)
-        yield user_key(ROOT), self.digest(root.password or "")
+        yield user_key(admin[0]), self.digest(root.password or "")
         yield from self._prefixes_seen(root, access)
 
     def _password_seen(self, cluster: EtcdCluster, client: EtcdClient, user: EtcdUser) -> Value:
@@ -141,8 +140,8 @@ class EtcdProvider(Resident):
         for user in access.users:
             there = user.name in users and user.name in roles
             granted = there and user.name in root.user_roles(user.name)
-            prefixes = root.role_prefixes(user.name) if granted else ()
-            yield f"prefixes:{user.name}", _joined(prefixes) if granted else None
+            text = etcd_roles.text(root.role_permissions(user.name)) if granted else None
+            yield f"prefixes:{user.name}", text
 
     def create(self, resource: Resource, *, recorded: Recorded | None) -> Steps:
         """Make users, then turn authentication on."""
@@ -173,7 +172,7 @@ def _wait_healthy(cluster: EtcdCluster) -> None:
     def ready() -> bool:
         for member in cluster.members.values():
             health = client.health(member.address, member.client_port)
-            if health.ok:
+            if health.serves:
                 return True
             reasons[:] = [health.reason]
         return False
@@ -188,9 +187,10 @@ def _wait_healthy(cluster: EtcdCluster) -> None:
 
 def converge(cluster: EtcdCluster, access: EtcdAccess, previous: Previous) -> None:
     """Bring users, roles and authentication to what they should be; safe to repeat."""
-    client = cluster.client() if access.root_password is None else as_root(cluster, previous)
+    admin = administrator(access)
+    client = cluster.client() if admin is None else as_root(cluster, previous)
     enabled = client.authentication_enabled()
-    if enabled and access.root_password is None:
+    if enabled and admin is None:
         return
     users = client.users()
     if ROOT not in users:
@@ -198,15 +198,19 @@ def converge(cluster: EtcdCluster, access: EtcdAccess, previous: Previous) -> No
     if ROOT not in client.roles():
         client.role_add(ROOT)
     client.user_grant(ROOT, ROOT)
+    if admin is not None and admin[0] != ROOT:
+        if admin[0] not in users:
+            client.user_add(*admin)
+        client.user_grant(admin[0], ROOT)
     for user in access.users:
         _ensure_user(client, user.name, user.password, present=user.name in users)
-        _ensure_role(client, user.name, user.prefixes)
+        etcd_roles.ensure(client, user.name, etcd_roles.permissions(user))
     if not enabled:
-        _ensure_root_password(client, access, existed=ROOT in users, accepted=False)
+        _ensure_own_password(client, admin, existed=admin is not None and admin[0] in users)
         client.authentication_enable()
         return
-    accepted = client.password == access.root_password
-    _ensure_root_password(client, access, existed=True, accepted=accepted)
+    if admin is not None and client.password != admin[1]:
+        _ensure_own_password(client, admin, existed=True)
 
 
 def _ensure_user(client: EtcdClient, name: str, password: str, *, present: bool) -> None:
@@ -216,24 +220,10 @@ def _ensure_user(client: EtcdClient, name: str, password: str, *, present: bool)
         client.user_change_password(name, password)
 
 
-def _ensure_role(client: EtcdClient, name: str, prefixes: tuple[str, ...]) -> None:
-    if name not in client.roles():
-        client.role_add(name)
-    there = client.role_prefixes(name)
-    for prefix in prefixes:
-        if prefix not in there:
-            client.role_grant_prefix(name, prefix)
-    for prefix in there:
-        if prefix not in prefixes:
-            client.role_revoke_prefix(name, prefix)
-    if name not in client.user_roles(name):
-        client.user_grant(name, name)
-
-
-def _ensure_root_password(
-    client: EtcdClient, access: EtcdAccess, *, existed: bool, accepted: bool
+def _ensure_own_password(
+    client: EtcdClient, admin: tuple[str, str] | None, *, existed: bool
 ) -> None:
-    """Root's password comes last: with it the old one ends."""
-    if access.root_password is not None and existed and not accepted:
-        client.user_change_password(ROOT, access.root_password)
-        client.password = access.root_password
+    """The administrator's password comes last: with it the old one ends."""
+    if admin is not None and existed:
+        client.user_change_password(*admin)
+        client.password = admin[1]

@@ -51,7 +51,7 @@ class EtcdMachines:
         for cluster in self.clusters.values():
             member = cluster.members.get(machine)
             if member is not None:
-                return cluster.client().health(member.address, member.client_port).ok
+                return cluster.client().health(member.address, member.client_port).serves
         return False
 
     def create(self, resource: Resource, machine: Machine, recorded: Recorded | None) -> Steps:
@@ -253,7 +253,7 @@ def _well(view: View | None, urls: set[str]) -> Next:
 def _wait_healthy(cluster: EtcdCluster, member: EtcdMember) -> None:
     client = cluster.client()
     wait(
-        lambda: client.health(member.address, member.client_port).ok,
+        lambda: client.health(member.address, member.client_port).serves,
         deadline=JOIN_SECONDS,
         what=f"etcd member {member.name}",
         error=lambda: client.health(member.address, member.client_port).reason,

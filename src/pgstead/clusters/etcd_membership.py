@@ -54,10 +54,11 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A cluster as the members that answer tell it."""
+    """A cluster as the members that answer tell it; without space it takes no writes."""
 
     seats: tuple[Seat, ...]
     version: str = ""
+    no_space: bool = False
 
     @property
     def voters(self) -> tuple[Seat, ...]:

@@ -9,7 +9,7 @@ from pgstead.clients.etcd import EtcdClient, EtcdError, Health, Member
 from pgstead.clients.http import Unreachable
 from pgstead.clusters.deciding import together
 from pgstead.clusters.etcd_membership import Seat, View
-from pgstead.clusters.groups import ROOT, EtcdCluster
+from pgstead.clusters.groups import EtcdCluster
 from pgstead.errors import ClientError
 from pgstead.membership import EtcdMember
 
@@ -38,7 +38,7 @@ def look(cluster: EtcdCluster) -> View | None:
     client = cluster.client()
     asked = {name: (m.address, m.client_port) for name, m in cluster.members.items()}
     health = together(lambda at: client.health(*at), asked)
-    endpoints = sorted(asked, key=lambda name: not health[name].ok)
+    endpoints = sorted(asked, key=lambda name: not health[name].serves)
     for name in endpoints:
         one = EtcdClient([asked[name]], client.tls)
         try:
@@ -46,7 +46,8 @@ def look(cluster: EtcdCluster) -> View | None:
         except ClientError:
             continue
         known = {asked[name]: health[name] for name in asked}
-        return View(_seats(client, members, known), version)
+        full = any(one.no_space for one in health.values())
+        return View(_seats(client, members, known), version, no_space=full)
     return None
 
 
@@ -61,7 +62,7 @@ def _seats(
         at = places[str(member.id)]
         if at is None:
             return False
-        return (known.get(at) or found.get(str(member.id)) or Health(False)).ok
+        return (known.get(at) or found.get(str(member.id)) or Health(False)).serves
 
     return tuple(
         Seat(m.id, m.name, m.peer_urls[0], m.started, m.is_learner, healthy(m))
@@ -86,17 +87,40 @@ def serving(cluster: EtcdCluster) -> EtcdClient:
     client = cluster.client()
     asked = {name: (m.address, m.client_port) for name, m in cluster.members.items()}
     health = together(lambda at: client.health(*at), asked)
-    client.endpoints = [asked[name] for name in asked if health[name].ok]
+    client.endpoints = [asked[name] for name in asked if health[name].serves]
     if not client.endpoints:
         reasons = "; ".join(f"{name}: {health[name].reason}" for name in asked)
         raise Unreachable(f"no member of etcd cluster {cluster.name} serves: {reasons}")
     return client
 
 
+def roles(cluster: EtcdCluster) -> dict[str, str]:
+    """Each machine's role as the cluster tells it: leader, follower or learner.
+
+    Raises `ClientError` if none serves.
+    """
+    client = serving(cluster)
+    leader = client.status().leader
+    known = {url: one for one in client.members() for url in one.client_urls}
+    found = {
+        name: known.get(f"https://{member.address}:{member.client_port}")
+        for name, member in cluster.members.items()
+    }
+    return {name: _role(one, leader) for name, one in found.items() if one is not None}
+
+
+def _role(member: Member, leader: int) -> str:
+    if member.id == leader:
+        return "leader"
+    return "learner" if member.is_learner else "follower"
+
+
 def as_root(
     cluster: EtcdCluster, previous: Previous, *, endpoints: Sequence[tuple[str, int]] = ()
 ) -> EtcdClient:
-    """A client as root, with whichever of root's passwords works: the wanted or an earlier one.
+    """A client as root, or as pgstead's own user, with whichever of its passwords works.
+
+    They are the wanted one and earlier ones.
 
     `endpoints` are those to ask, all of the cluster's by default. Raises `ClientError`
     with a hint if neither does.
@@ -105,21 +129,22 @@ def as_root(
     client.endpoints = endpoints or client.endpoints
     if client.user is None or client.password is None:
         return client
-    earlier = previous(f"{cluster.address}/{user_key(ROOT)}")
+    earlier = previous(f"{cluster.address}/{user_key(client.user)}")
     for password in dict.fromkeys((client.password, *earlier)):
         tried = cluster.client(root_password=password)
         tried.endpoints = client.endpoints
         if _usable(tried, password):
             return tried
     raise ClientError(
-        f"etcd cluster {cluster.name} refuses root's password, earlier ones as well",
-        hint="set it back with `etcdctl user passwd root`, then run the command again",
+        f"etcd cluster {cluster.name} refuses {client.user}'s password, earlier ones as well",
+        hint=f"set it back with `etcdctl user passwd {client.user}`, then run the command again",
     )
 
 
 def _usable(client: EtcdClient, password: str) -> bool:
     """Whether a call as root would go through: the password is right, or none is asked for."""
     try:
-        return client.accepts(ROOT, password) or not client.authentication_enabled()
+        accepted = client.user is not None and client.accepts(client.user, password)
+        return accepted or not client.authentication_enabled()
     except EtcdError:
         return False

@@ -14,13 +14,21 @@ from pgstead.machine import Machine
 from pgstead.membership import (
     EtcdAccess,
     EtcdMember,
+    LoadBalancer,
     PatroniMember,
     PostgresAccess,
     StandaloneServer,
+    Watcher,
 )
 
 ROOT = "root"
 """etcd's administrator; the name is fixed by etcd."""
+
+OPERATOR = "pgstead-operator"
+"""pgstead's own user in an etcd whose root has no password."""
+
+ORDER = (EtcdMember, PatroniMember | StandaloneServer, LoadBalancer, Watcher)
+"""Who is started first; stopping runs the other way round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +53,21 @@ class EtcdCluster:
         return EtcdCluster(self.name, {k: m for k, m in self.members.items() if k != machine})
 
     def client(self, *, root_password: str | None = None) -> EtcdClient:
-        """A client of all its members, as root where root has a password."""
+        """A client of all its members, as the one who may do all where there is one."""
         first = next(iter(self.members.values()))
-        password = root_password or (self.access.root_password if self.access else None)
+        user, password = administrator(self.access) or (None, None)
+        password = (root_password or password) if user else None
         endpoints = [(m.address, m.client_port) for m in self.members.values()]
-        return EtcdClient(endpoints, first.operator, ROOT if password else None, password)
+        return EtcdClient(endpoints, first.operator, user, password)
+
+
+def administrator(access: EtcdAccess | None) -> tuple[str, str] | None:
+    """Who may do all in an etcd cluster, with the password to have; None if by certificate only."""
+    if access is not None and access.root_password is not None:
+        return ROOT, access.root_password
+    if access is not None and access.operator_password is not None:
+        return OPERATOR, access.operator_password
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,3 +163,10 @@ def group(machines: Iterable[Machine]) -> Groups:
         standalone,
         by_name,
     )
+
+
+def layers(machines: Iterable[Machine]) -> list[list[str]]:
+    """Machines that may start together, in the order in which they need each other."""
+    chosen = list(machines)
+    found = ([m.name for m in chosen if isinstance(m.membership, kind)] for kind in ORDER)
+    return [layer for layer in found if layer]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from pgstead.clients.etcd import OUT_OF_SPACE
 from pgstead.clusters import etcd_view, patroni_view
 from pgstead.clusters.groups import EtcdCluster, Groups, PatroniScope, group
 from pgstead.machine import Machine
@@ -28,22 +29,24 @@ def health(machines: Iterable[Machine], *, without: str = "") -> Health:
     return of_groups(group(machines), without=without)
 
 
-def of_groups(groups: Groups, *, without: str = "") -> Health:
-    """The same for clusters that were found already."""
-    reasons = [_etcd(cluster, without) for cluster in groups.etcd.values()]
+def of_groups(groups: Groups, *, without: str = "", space: bool = True) -> Health:
+    """The same for clusters that were found already; `space` is whether etcd must take writes."""
+    reasons = [_etcd(cluster, without, space=space) for cluster in groups.etcd.values()]
     reasons += [_patroni(scope, without) for scope in groups.patroni.values()]
     found = tuple(reason for reason in reasons if reason)
     return Health(not found, found)
 
 
-def _etcd(cluster: EtcdCluster, without: str) -> str:
+def _etcd(cluster: EtcdCluster, without: str, *, space: bool) -> str:
     view = etcd_view.look(cluster.without(without))
     member = cluster.members.get(without)
     left_out = etcd_view.peer_url(member) if member else ""
     if view is None:
         return f"{cluster.address}: no member answers" if cluster.without(without).members else ""
     ill = [s.name or s.peer_url for s in view.seats if not s.healthy and s.peer_url != left_out]
-    return f"{cluster.address}: not healthy: {', '.join(ill)}" if ill else ""
+    if ill:
+        return f"{cluster.address}: not healthy: {', '.join(ill)}"
+    return f"{cluster.address}: {OUT_OF_SPACE}" if space and view.no_space else ""
 
 
 def _patroni(scope: PatroniScope, without: str) -> str:

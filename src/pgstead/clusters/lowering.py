@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from pgstead.clusters import etcd, patroni, places, postgres, postgres_content
-from pgstead.clusters.groups import group
+from pgstead.clusters.groups import Groups, group
 from pgstead.engine.resource import Resource
 from pgstead.machine import Machine
-from pgstead.membership import EtcdMember
+from pgstead.membership import EtcdMember, Watcher
 from pgstead.platforms.base import Digest
 
 
@@ -39,10 +39,23 @@ def order(machines: Iterable[Machine]) -> Mapping[str, tuple[str, ...]]:
         for scope in groups.patroni.values()
         for name, member in scope.members.items()
     ]
-    return {
+    members = {
         f"machine.{name}": tuple(f"machine.{etcd}" for etcd in cluster.members)
         for name, cluster in found
         if cluster is not None
+    }
+    return {**members, **_watchers(groups)}
+
+
+def _watchers(groups: Groups) -> dict[str, tuple[str, ...]]:
+    """A sentinel comes after the whole cluster that it watches: it must delay none of it."""
+    found = {
+        name: groups.patroni[one.membership.scope]
+        for name, one in groups.machines.items()
+        if isinstance(one.membership, Watcher)
+    }
+    return {
+        f"machine.{name}": (scope.address, scope.postgres_address) for name, scope in found.items()
     }
 
 

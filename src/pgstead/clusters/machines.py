@@ -98,7 +98,7 @@ class MachineProvider:
     def _disturbed(self, resource: Resource, steps: Steps, *, adopted: bool = False) -> Steps:
         machine = self._machine(resource.address)
         if machine is not None and isinstance(machine.membership, EtcdMember):
-            yield from self._all_well(machine.name)
+            yield from self._all_well(machine.name, space=False)
             yield from self.etcd.around(machine.membership, steps)
         elif machine is not None and isinstance(machine.membership, PatroniMember):
             yield from self._all_well(machine.name)
@@ -106,16 +106,18 @@ class MachineProvider:
         else:
             yield from steps
 
-    def _all_well(self, name: str) -> Steps:
+    def _all_well(self, name: str, *, space: bool = True) -> Steps:
         """Wait for the health of every other member in the stack, of whichever cluster.
 
-        Only for a member that serves: starting one that does not disturbs nobody.
+        Only for a member that serves: starting one that does not disturbs nobody. Without
+        `space` in etcd no member of Patroni's could take over, or register anew; etcd's own
+        are restarted all the same, since a larger quota may be what it takes.
         """
         if not (self.etcd.serves(name) or self.patroni.serves(name)):
             return
 
         def decide() -> Next:
-            found = of_groups(self.groups, without=name)
+            found = of_groups(self.groups, without=name, space=space)
             return Next(Do.GO) if found.ok else Next(Do.WAIT, "; ".join(found.reasons))
 
         if decide().do is Do.WAIT:

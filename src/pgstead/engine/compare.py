@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 
 from pgstead.engine import lost as losing
-from pgstead.engine.plan import RUNNING, Action, Change, Difference, Phase, Plan
+from pgstead.engine.plan import RUNNING, Action, Change, Difference, Phase, Plan, Unseen
 from pgstead.engine.resource import (
     Attribute,
     Observed,
@@ -169,16 +169,33 @@ def _absent(
 def _present(resource: Resource, recorded: Recorded | None, observed: Present) -> Change:
     differences = tuple(_differences(resource, recorded, observed))
     unseen = tuple(
-        f"{_label(resource, key, observed)}: {value.reason}"
+        Unseen(key, _label(resource, key, observed), value.reason)
         for key, value in observed.values.items()
         if isinstance(value, Unknown)
     )
-    reasons = (*observed.notes, *unseen)
-    change = Change(resource.address, Action.UPDATE, reasons, differences, resource, recorded)
-    return _decided(change, unseen=bool(unseen))
+    change = Change(
+        resource.address,
+        Action.UPDATE,
+        (*observed.notes, *_why_unseen(unseen)),
+        differences,
+        resource,
+        recorded,
+        unseen=unseen,
+    )
+    return _decided(change)
 
 
-def _decided(change: Change, *, unseen: bool) -> Change:
+def _why_unseen(unseen: Iterable[Unseen]) -> Iterator[str]:
+    """Each reason once: of a machine that does not answer, no attribute can be read."""
+    alike: dict[str, list[str]] = {}
+    for one in unseen:
+        alike.setdefault(one.reason, []).append(one.label)
+    for reason, labels in alike.items():
+        alone = len(labels) == 1
+        yield f"{labels[0]}: {reason}" if alone else f"{reason}: {len(labels)} attributes not seen"
+
+
+def _decided(change: Change) -> Change:
     resource = change.resource
     assert resource is not None  # noqa: S101 - `_present` gave it
     action, reasons = Action.UPDATE, change.reasons
@@ -188,16 +205,9 @@ def _decided(change: Change, *, unseen: bool) -> Change:
     elif change.effect is OnChange.REPLACE:
         action = Action.REPLACE
     elif not change.differences:
-        action = Action.UNKNOWN if unseen else Action.NONE
-    return Change(
-        change.address,
-        action,
-        reasons,
-        change.differences,
-        resource,
-        change.recorded,
-        exclusive=action is not Action.REFUSE and any(map(_disturbs, change.differences)),
-    )
+        action = Action.UNKNOWN if change.unseen else Action.NONE
+    exclusive = action is not Action.REFUSE and any(map(_disturbs, change.differences))
+    return replace(change, action=action, reasons=reasons, exclusive=exclusive)
 
 
 def _disturbs(difference: Difference) -> bool:

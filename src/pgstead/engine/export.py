@@ -106,23 +106,39 @@ def import_state(
     cannot be decrypted, and, without `force`, if `state` holds anything.
     """
     state.check_writable()
-    _check_empty(state, force=force)
+    check_empty(state, force=force)
+    content = read_export(source, state.stack, passphrase=passphrase, keys=keys)
+    return put_content(state, content, keys)
+
+
+def read_export(
+    source: Path, stack: str, *, passphrase: str | None = None, keys: KeyPlace | None = None
+) -> dict[str, Any]:
+    """What an exported state of that stack holds, as `engine.snapshot.take_snapshot` gave it.
+
+    Raises `StateError` if the file is damaged, of another stack, or cannot be decrypted.
+    """
     header, body = _read(source)
-    place = keys or key_place(header["stack"])
-    cipher = _cipher(header, passphrase, place, source)
+    cipher = _cipher(header, passphrase, keys or key_place(header["stack"]), source)
     try:
-        content = json.loads(cipher.decrypt(_bound(header), body))
+        content: dict[str, Any] = json.loads(cipher.decrypt(_bound(header), body))
     except StateError:
         raise StateError(
             f"{source} cannot be decrypted: another passphrase, or the file is damaged",
             hint="give the passphrase it was exported with",
         ) from None
-    _check_stack(state, content["stack"], source)
+    _check_stack(stack, content["stack"], source)
+    return content
+
+
+def put_content(state: State, content: Mapping[str, Any], keys: KeyPlace | None = None) -> Imported:
+    """Put such a content in the place of `state`, all or nothing; then open it anew."""
+    place = keys or key_place(content["stack_id"])
     own = place.find_or_make()
     plain = {name: base64.b64decode(text) for name, text in content["materials"].items()}
     rows = {name: own.encrypt(name, each) for name, each in plain.items()}
     restore_rows(state, content, rows, own.make_check() if rows else None)
-    return Imported(header["stack"], len(content["resources"]), len(rows), place.described)
+    return Imported(content["stack_id"], len(content["resources"]), len(rows), place.described)
 
 
 def _own_check(state: State) -> bytes:
@@ -192,7 +208,8 @@ def _is_sound(header: dict[str, Any]) -> bool:
     )
 
 
-def _check_empty(state: State, *, force: bool) -> None:
+def check_empty(state: State, *, force: bool = False) -> None:
+    """Raise `StateError` if `state` holds anything, unless it may be replaced."""
     if force or not (state.recorded() or state.materials()):
         return
     raise StateError(
@@ -201,10 +218,10 @@ def _check_empty(state: State, *, force: bool) -> None:
     )
 
 
-def _check_stack(state: State, exported: str, source: Path) -> None:
-    if exported != state.stack:
+def _check_stack(stack: str, exported: str, source: Path) -> None:
+    if exported != stack:
         raise StateError(
-            f"{source} is the state of stack {exported!r}, not of {state.stack!r}",
+            f"{source} is the state of stack {exported!r}, not of {stack!r}",
             hint="use the stack file of that stack",
         )
 

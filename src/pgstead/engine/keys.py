@@ -120,6 +120,12 @@ def key_place(stack_id: str, environment: Mapping[str, str] = os.environ) -> Key
     return KeyPlace(stack_id, file, file.with_name(f"{file.name}.new"), texts, own=True)
 
 
+def passing_key(stack_id: str) -> KeyPlace:
+    """A new key that is kept nowhere: for a state that is only being thought of."""
+    texts = {KEY: key_text(new_key())}
+    return KeyPlace(stack_id, Path(os.devnull), None, texts, own=False)
+
+
 def _path(text: str) -> Path:
     return Path(text).expanduser().absolute()
 

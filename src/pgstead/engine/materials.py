@@ -225,6 +225,12 @@ class StoredMaterials:
         lines = {line for value in values if "\n" in value for line in value.splitlines()}
         return {each for each in values | lines if each and not each.startswith("-----")}
 
+    def made(self) -> tuple[str, ...]:
+        """The authorities and passwords that were made since the last save, sorted."""
+        with self._guard:
+            kinds = ("authority/", "password/")
+            return tuple(sorted(name for name in self._dirty if name.startswith(kinds)))
+
     def warnings(self) -> tuple[str, ...]:
         """What to tell the user, e.g. that an authority nears its end."""
         with self._guard:

@@ -71,9 +71,19 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
+class Unseen:
+    """One attribute that could not be read, and why."""
+
+    key: str
+    label: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """What happens to one resource, and why, in words.
 
+    `reasons` say once what keeps any number of attributes, the `unseen`, from being read.
     `exclusive` changes disturb something that serves: one at a time in a whole stack. One
     that is `held` starts something that logs in with what the same plan changes.
     """
@@ -86,6 +96,7 @@ class Change:
     recorded: Recorded | None = None
     exclusive: bool = False
     held: bool = False
+    unseen: tuple[Unseen, ...] = ()
 
     @property
     def kind(self) -> str:

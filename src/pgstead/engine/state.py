@@ -45,9 +45,22 @@ def open_state(url: str, stack_name: str, *, create: bool) -> State:
 
 
 def _empty(stack_name: str) -> State:
+    return State(_in_memory(), stack_name, _new_id(), writable=False)
+
+
+def draft(stack_name: str, stack_id: str | None = None) -> State:
+    """An empty state in memory, which goes with the process; with a new id if none is given."""
+    database = _in_memory()
+    stack_id = stack_id or _new_id()
+    row = {"name": stack_name, "id": stack_id, "created": timestamp()}
+    database.write(sa.insert(stacks).values(row))
+    return State(database, stack_name, stack_id, writable=True)
+
+
+def _in_memory() -> Database:
     database = Database("sqlite://")
     schema.prepare(database, create=True)
-    return State(database, stack_name, _new_id(), writable=False)
+    return database
 
 
 def _of_stack(database: Database, stack_name: str, *, create: bool) -> State:

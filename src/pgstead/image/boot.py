@@ -19,7 +19,8 @@ from pgstead.errors import PlatformError
 from pgstead.image.layout import SECTOR, Layout, Partition
 from pgstead.image.overlay import EFI_LABEL, GRUB_CONFIG, ROOT_LABEL
 from pgstead.image.recipe import Recipe
-from pgstead.image.tools import GRUB, program
+from pgstead.image.tools import program
+from pgstead.programs import GRUB
 from pgstead.run import run
 
 KERNEL_SECTOR = 0x5C

@@ -9,7 +9,6 @@ SYSTEM = (
     "systemd",
     "systemd-sysv",
     "systemd-resolved",
-    "libpam-systemd",
     "dbus",
     "udev",
     "kmod",

@@ -12,8 +12,9 @@ from pgstead.errors import CommandFailed
 from pgstead.image.contents import ACTIVE, IDLE, KEPT, LEFT_OUT, PATRONI_FOLDER
 from pgstead.image.overlay import PINS, Entry, after, before, write_tar
 from pgstead.image.recipe import Recipe
-from pgstead.image.tools import SYSTEM_PATH, program
+from pgstead.image.tools import program
 from pgstead.image.wheels import requirements
+from pgstead.programs import SYSTEM_PATH
 from pgstead.run import run, tail
 
 SECONDS = 3600.0

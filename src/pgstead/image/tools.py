@@ -1,56 +1,27 @@
-"""The programs that building an image takes, and the packages that hold them."""
+"""The programs and the rights that building an image takes."""
 
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
+from pgstead import programs
 from pgstead.errors import MissingSoftware, PlatformError
-
-PROGRAMS = {
-    "apt-get": "apt",
-    "dpkg": "dpkg",
-    "grub-mkimage": "grub-common",
-    "mcopy": "mtools",
-    "mkfs.ext4": "e2fsprogs",
-    "mkfs.vfat": "dosfstools",
-    "mmd": "mtools",
-    "mmdebstrap": "mmdebstrap",
-    "qemu-img": "qemu-utils",
-    "sfdisk": "fdisk",
-    "unshare": "util-linux",
-}
-
-GRUB = Path("/usr/lib/grub")
-BOOT_IMAGES = {
-    GRUB / "i386-pc" / "boot.img": "grub-pc-bin",
-    GRUB / "x86_64-efi" / "kernel.img": "grub-efi-amd64-bin",
-}
 
 SUBORDINATE = Path("/etc/subuid")
 """Ranges of user ids that users may give out (subuid(5))."""
 
-SYSTEM_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
-"""Where programs are looked for; users other than root lack the last two."""
-
 
 def missing() -> dict[str, str]:
     """What is not installed: its name or path -> Debian's package."""
-    programs = {
-        name: package
-        for name, package in PROGRAMS.items()
-        if shutil.which(name, path=SYSTEM_PATH) is None
-    }
-    files = {str(path): package for path, package in BOOT_IMAGES.items() if not path.exists()}
-    return programs | files
+    return programs.missing(programs.OF_AN_IMAGE)
 
 
 def program(name: str) -> str:
     """The path of a program. Raises `MissingSoftware` if it is not installed."""
-    path = shutil.which(name, path=SYSTEM_PATH)
+    path = programs.find(name)
     if path is None:
-        raise _lacking({name: PROGRAMS[name]})
+        raise _lacking({name: programs.OF_AN_IMAGE[name]})
     return path
 
 
@@ -65,7 +36,7 @@ def require_rights() -> None:
     """Raise `PlatformError` if files of other users cannot be made: no root, no namespaces."""
     if os.geteuid() == 0:
         return
-    if shutil.which("newuidmap", path=SYSTEM_PATH) is None:
+    if programs.find("newuidmap") is None:
         raise MissingSoftware(
             "building an image without root needs user namespaces, and newuidmap is not installed",
             hint="run as root, or `apt-get install uidmap`",

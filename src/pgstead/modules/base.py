@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from pgstead.certificates import Authority, CertificateRequest, KeyPair
+from pgstead.membership import EtcdMember
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +17,16 @@ class Facts:
 
     `versions` are those of the servers that will run, e.g. `{"postgresql": "15.18"}`.
     `has_watchdog` is whether a machine may have one that resets it, and nothing else.
+    `port_address` gives the first fixed address of a cloud's port, by its id or name; None
+    where there are no such ports. It raises `PlatformError` for one that does not exist, or
+    has none.
     """
 
     platform: str
     versions: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     has_watchdog: bool = True
+    port_address: Callable[[str], str | None] = field(default=lambda _port: None, compare=False)
 
     @property
     def shares_kernel(self) -> bool:
@@ -64,7 +69,9 @@ class Context:
 
     `module` is its key in the stack file; `authorities` are those of the stack file by
     name, None for the ones that pgstead makes itself. `look` gives the text of a file on a
-    machine; None where there is none, or no way to see it.
+    machine; None where there is none, or no way to see it. `etcd_version` asks that member
+    for the version of its cluster's data, e.g. "3.4.0"; None where it does not answer.
+    `etcd_managed` are the tokens of etcd clusters whose users pgstead sets up.
     """
 
     facts: Facts
@@ -73,4 +80,6 @@ class Context:
     authorities: Mapping[str, Authority | None] = field(
         default_factory=lambda: MappingProxyType({})
     )
+    etcd_managed: frozenset[str] = frozenset()
     look: Callable[[str, str], str | None] = lambda _machine, _path: None
+    etcd_version: Callable[[EtcdMember], str | None] = lambda _member: None

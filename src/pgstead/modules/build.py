@@ -5,7 +5,7 @@ blueprint = build(stack, Context(facts, materials))
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
@@ -24,13 +24,16 @@ from pgstead.modules.checks import (
     check_single_bootstrap,
     unnamed_balancers,
 )
+from pgstead.modules.etcd_server.variables import EtcdServer
 from pgstead.modules.outputs import OutputValue
-from pgstead.modules.parts.guest import Guest
+from pgstead.modules.parts.certificates import Issuing
+from pgstead.modules.parts.cloud import existing_port
 from pgstead.modules.parts.interfaces import wanted_address
 from pgstead.modules.parts.model import reveal
 from pgstead.modules.patroni_server.variables import PatroniServer
 from pgstead.modules.registry import KINDS, MODELS
 from pgstead.modules.resolving import Resolver
+from pgstead.modules.timings import ClusterTimings, cluster_timings, joint_cautions
 from pgstead.spec import ModuleSource, Stack, Tree, parse
 from pgstead.spec.collecting import Collected
 from pgstead.spec.nearest import suggestion
@@ -42,12 +45,14 @@ __all__ = ["KINDS", "MODELS", "Blueprint", "OutputValue", "build"]
 class Blueprint:
     """What a stack stands for: its machines, in the file's order, and its modules' outputs.
 
-    `outputs` is by module and output; `warnings` are whole sentences.
+    `outputs` is by module and output; `warnings` are whole sentences; `timings` are those of
+    each Patroni cluster.
     """
 
     machines: tuple[Machine, ...]
     outputs: Mapping[str, Mapping[str, OutputValue]]
     warnings: tuple[str, ...]
+    timings: tuple[ClusterTimings, ...] = ()
 
 
 def build(stack: Stack, context: Context) -> Blueprint:
@@ -57,15 +62,18 @@ def build(stack: Stack, context: Context) -> Blueprint:
     modules = tuple(stack.modules.values())
     _reserve(stack, modules, resolver, context)
     parsed = _parsed(stack, modules, resolver)
+    context = replace(context, etcd_managed=_managed(parsed.values()))
     built = _joined([_built(stack, module, resolver, parsed, context) for module in modules])
     check_cards(stack, built)
     check_agreement(stack, built)
     check_single_bootstrap(built)
     check_etcd_users(stack, built)
+    timings = cluster_timings(built)
     return Blueprint(
         machines=tuple(one.machine for one in built),
         outputs={module.key: _outputs(module, resolver) for module in modules},
-        warnings=_warnings(built),
+        warnings=_warnings(built, joint_cautions(timings)),
+        timings=timings,
     )
 
 
@@ -88,6 +96,9 @@ def _reserve(
         resolver.kind(module)  # an unknown one before anything else
     names = [(module, resolver.name(module)) for module in modules]
     check_names(stack, names)
+    for module, _ in names:
+        if existing_port(module.variables.get) is not None:
+            resolver.address(module)  # the port's: no platform chooses it
     context.materials.reserve(
         name for module, name in names if wanted_address(module.variables.get) is None
     )
@@ -95,12 +106,12 @@ def _reserve(
 
 def _parsed(
     stack: Stack, modules: Sequence[ModuleSource], resolver: Resolver
-) -> Mapping[str, Guest]:
+) -> Mapping[str, Issuing]:
     """The variables of each module, by key; what is wrong in any of them is told at once."""
     trees = [(module, resolver.variables(module)) for module in modules]
     found = Collected(stack.source)
 
-    def variables(module: ModuleSource, tree: Tree) -> Guest:
+    def variables(module: ModuleSource, tree: Tree) -> Issuing:
         return parse(resolver.kind(module).model, tree, stack.source, module.path)
 
     each = {one.key: found.attempt(partial(variables, one, tree)) for one, tree in trees}
@@ -108,11 +119,19 @@ def _parsed(
     return {key: one for key, one in each.items() if one is not None}
 
 
+def _managed(parsed: Iterable[Issuing]) -> frozenset[str]:
+    """The tokens of etcd clusters of which a member bootstraps authentication."""
+    members = (one for one in parsed if isinstance(one, EtcdServer))
+    return frozenset(
+        one.cluster.initial_token for one in members if one.authentication_bootstrap.bootstrap
+    )
+
+
 def _built(
     stack: Stack,
     module: ModuleSource,
     resolver: Resolver,
-    parsed: Mapping[str, Guest],
+    parsed: Mapping[str, Issuing],
     context: Context,
 ) -> Built:
     kind, variables = resolver.kind(module), parsed[module.key]
@@ -159,10 +178,10 @@ def _outputs(module: ModuleSource, resolver: Resolver) -> Mapping[str, OutputVal
     return {name: resolver.output(module.key, name) for name in resolver.kind(module).outputs}
 
 
-def _warnings(built: Sequence[Built]) -> tuple[str, ...]:
+def _warnings(built: Sequence[Built], joint: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     """Each warning once, with the modules that it is about."""
     about: dict[str, list[str]] = {}
     own = [(one.module.key, text) for one in built for text in one.machine.warnings]
-    for key, warning in (*own, *unnamed_balancers(built)):
+    for key, warning in (*own, *unnamed_balancers(built), *joint):
         about.setdefault(warning, []).append(f"modules.{key}")
     return tuple(f"{', '.join(modules)}: {warning}" for warning, modules in about.items())

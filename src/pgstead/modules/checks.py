@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pgstead.errors import SpecError
 from pgstead.machine import Machine
 from pgstead.membership import EtcdAccess, EtcdMember, PatroniMember
-from pgstead.modules.parts.guest import Guest
+from pgstead.modules.parts.certificates import Issuing
 from pgstead.modules.patroni_server.variables import PatroniServer
 from pgstead.modules.postgres_load_balancer.variables import PostgresLoadBalancer
 from pgstead.modules.registry import Kind
@@ -32,7 +32,7 @@ class Built:
 
     module: ModuleSource
     kind: Kind
-    variables: Guest
+    variables: Issuing
     machine: Machine
 
 
@@ -70,7 +70,9 @@ def check_agreement(stack: Stack, built: Sequence[Built]) -> None:
             continue
         group, values = one.kind.shared(one.variables)
         other, expected = first.setdefault(group, (one.module, dict(values)))
-        different = next((key for key in values if values[key] != expected[key]), None)
+        # Members by different modules have different names for it, and are not compared.
+        alike = [key for key in values if key in expected]
+        different = next((key for key in alike if values[key] != expected[key]), None)
         if different is not None:
             raise stack.source.error(
                 (*one.module.path, *different.split(".")),

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from pgstead.certificates import KeyPair
+
 __all__ = ["COMMON", "Output", "OutputValue", "Source", "endpoint"]
 
 
@@ -36,6 +38,9 @@ class Source(Protocol):
 
     def password(self, what: str) -> str:
         """The password that pgstead makes for the module."""
+
+    def client_certificate(self, what: str, *, common_name: str) -> KeyPair | None:
+        """A client's certificate, by the module's authority; None where it has none."""
 
 
 Output = Callable[[Source], OutputValue]

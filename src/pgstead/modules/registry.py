@@ -10,11 +10,13 @@ from typing import Any
 from pgstead.machine import Machine
 from pgstead.modules.base import Context
 from pgstead.modules.etcd_server import machine as etcd
+from pgstead.modules.etcd_server import openstack as openstack_etcd
 from pgstead.modules.etcd_server.kvm import KvmEtcdServer
+from pgstead.modules.etcd_server.outputs import OF_OPENSTACK as OPENSTACK_ETCD_OUTPUTS
 from pgstead.modules.etcd_server.outputs import OUTPUTS as ETCD_OUTPUTS
 from pgstead.modules.etcd_server.variables import EtcdServer
 from pgstead.modules.outputs import COMMON, Output
-from pgstead.modules.parts.guest import Guest
+from pgstead.modules.parts.certificates import Issuing
 from pgstead.modules.patroni_server import machine as patroni
 from pgstead.modules.patroni_server.kvm import KvmPatroniServer
 from pgstead.modules.patroni_server.outputs import OUTPUTS as PATRONI_OUTPUTS
@@ -38,10 +40,12 @@ Shared = Callable[[Any], tuple[str, Mapping[str, object]]]
 class Kind:
     """A kind of module: its variables, the machine they make, and its outputs by name."""
 
-    model: type[Guest]
+    model: type[Issuing]
     machine: Callable[[Any, Context], Machine]
     outputs: Mapping[str, Output]
     shared: Shared | None = None
+    named: Callable[[Callable[[str], Any]], Any] = lambda get: get("name")
+    """The machine's name, by `get(variable)` of variables that may not be checked yet."""
 
 
 _OURS: Mapping[str, Kind] = {
@@ -55,7 +59,7 @@ _OURS: Mapping[str, Kind] = {
     "postgres-server": Kind(PostgresServer, postgres.machine, {**COMMON, **POSTGRES_OUTPUTS}),
 }
 
-_OF_OLD: Mapping[str, type[Guest]] = {
+_OF_OLD: Mapping[str, type[Issuing]] = {
     "kvm-etcd-server": KvmEtcdServer,
     "kvm-patroni-server": KvmPatroniServer,
     "kvm-postgres-load-balancer": KvmPostgresLoadBalancer,
@@ -70,10 +74,17 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             name: replace(_OURS[name.removeprefix("kvm-")], model=model)
             for name, model in _OF_OLD.items()
         },
+        "openstack-etcd-server": Kind(
+            openstack_etcd.OpenstackEtcdServer,
+            openstack_etcd.machine,
+            {**COMMON, **OPENSTACK_ETCD_OUTPUTS},
+            openstack_etcd.shared,
+            openstack_etcd.named,
+        ),
     }
 )
 
-MODELS: Mapping[str, type[Guest]] = MappingProxyType(
+MODELS: Mapping[str, type[Issuing]] = MappingProxyType(
     {name: kind.model for name, kind in KINDS.items()}
 )
 """The variables of each kind of module."""

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from pydantic import SecretStr
 
+from pgstead.certificates import KeyPair
 from pgstead.errors import SpecError
 from pgstead.modules.base import Context
 from pgstead.modules.outputs import OutputValue
+from pgstead.modules.parts.certificates import issue
+from pgstead.modules.parts.cloud import existing_port
 from pgstead.modules.parts.interfaces import wanted_address
 from pgstead.modules.registry import KINDS, Kind
-from pgstead.spec import ModuleSource, Reference, Stack, Tree, UnknownName, interpolate
+from pgstead.spec import (
+    ModuleSource,
+    Reference,
+    Stack,
+    Tree,
+    UnknownName,
+    interpolate,
+    parse,
+)
 from pgstead.spec.nearest import suggestion
 
 __all__ = ["Resolver"]
@@ -31,7 +44,9 @@ class Resolver:
 
     def __init__(self, stack: Stack, context: Context) -> None:
         self._stack = stack
+        self._context = context
         self._materials = context.materials
+        self._port_address = context.facts.port_address
         self._values: dict[Asked, OutputValue] = {}
         self._asked: list[Asked] = []
 
@@ -68,14 +83,17 @@ class Resolver:
 
     def address(self, module: ModuleSource) -> str:
         """The address of a module's machine."""
-        wanted = wanted_address(lambda name: self.variable(module, name))
+        get = partial(self.variable, module)
+        wanted = wanted_address(get)
+        if wanted is None and (port := existing_port(get)) is not None:
+            wanted = self._port_address(port)
         if wanted is not None and not isinstance(wanted, str):
             raise self._stack.source.error((*module.path, "ip"), "must be an IPv4 address")
         return self._materials.address(self.name(module), wanted)
 
     def name(self, module: ModuleSource) -> str:
         """The name of a module's machine."""
-        name = self.variable(module, "name")
+        name = self.kind(module).named(partial(self.variable, module))
         if not isinstance(name, str):
             raise self._stack.source.error((*module.path, "name"), "the machine needs a name")
         return name
@@ -83,6 +101,17 @@ class Resolver:
     def password(self, module: ModuleSource, what: str) -> str:
         """A password that pgstead makes for the module."""
         return self._materials.password(f"{module.key}/{what}")
+
+    def client_certificate(
+        self, module: ModuleSource, what: str, common_name: str
+    ) -> KeyPair | None:
+        """A client's certificate, as the module's variables have its own issued."""
+        model = self.kind(module).model
+        variables = parse(model, self.variables(module), self._stack.source, module.path)
+        if variables.ca is None:
+            return None
+        context = replace(self._context, module=module.key)
+        return issue(context, variables, what, common_name=common_name, client=True)
 
     def _lookup(self, reference: Reference) -> Any:
         if reference.kind == "passwords":
@@ -128,3 +157,6 @@ class _Asked:
 
     def password(self, what: str) -> str:
         return self._resolver.password(self._module, what)
+
+    def client_certificate(self, what: str, *, common_name: str) -> KeyPair | None:
+        return self._resolver.client_certificate(self._module, what, common_name)

@@ -82,15 +82,17 @@ def _endpoints(
     members: Sequence[PatroniMember], balancers: Sequence[LoadBalancer]
 ) -> dict[Target, Endpoint]:
     direct = [(member.address, member.port) for member in members]
+    options = members[0].client
     if not balancers:
         return {
-            Target.PRIMARY: Endpoint(direct, "primary"),
-            Target.REPLICA: Endpoint(direct, "prefer-standby"),
+            Target.PRIMARY: Endpoint(direct, "primary", options),
+            Target.REPLICA: Endpoint(direct, "prefer-standby", options),
         }
     replicas = [(b.address, b.read_only_port) for b in balancers if b.read_only_port]
-    endpoints = {Target.PRIMARY: Endpoint([(b.address, b.port) for b in balancers])}
+    primaries = [(b.address, b.port) for b in balancers]
+    endpoints = {Target.PRIMARY: Endpoint(primaries, options=options)}
     if replicas:
-        endpoints[Target.REPLICA] = Endpoint(replicas)
+        endpoints[Target.REPLICA] = Endpoint(replicas, options=options)
     return endpoints
 
 

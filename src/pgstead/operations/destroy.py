@@ -26,6 +26,7 @@ def destroy(file: Path, asking: Asking, *, delete_data: bool) -> Destroyed:
     with open_session(file, command="destroy") as session:
         data = Data.DELETE if delete_data else Data.KEEP
         recorded = session.state.recorded()
+        asking.warn(session.unadopted)
         providers = platforms.removers(session)
         made = _side_by_side(make_plan((), recorded, observe(recorded, providers)))
         if delete_data:

@@ -8,8 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pgstead import programs
 from pgstead.errors import SpecError
-from pgstead.platforms.finding import Finding
+from pgstead.platforms.finding import Finding, program_finding
 
 if TYPE_CHECKING:
     from pgstead.spec import Stack
@@ -54,6 +55,8 @@ def _of_stack(file: Path) -> Look:
     stack = spec.load(file)
     if stack.platform.kind == "libvirt":
         return lambda: _libvirt(stack)
+    if stack.platform.kind == "openstack":
+        return lambda: _openstack(stack)
     if stack.platform.kind == "local":
         return lambda: _local(stack)
     raise SpecError(f"the platform {stack.platform.kind} needs nothing")
@@ -85,10 +88,24 @@ def _libvirt(stack: Stack | None = None) -> Sequence[Finding]:
     return [*modules, *look(settings)]
 
 
-def _module(name: str, package: str) -> Finding:
+def _openstack(stack: Stack | None = None) -> Sequence[Finding]:
+    """By the OS_* variables where no stack file names a cloud."""
+    from pgstead.spec.openstack import OpenStackPlatform as Settings  # noqa: PLC0415
+
+    module = _module("openstack", "openstacksdk", "pip install 'pgstead[openstack]'")
+    if not module.ok:
+        return [module]
+    from pgstead.platforms.openstack.doctor import doctor as look  # noqa: PLC0415 - as above
+
+    settings = stack.platform if stack else Settings()
+    assert isinstance(settings, Settings)  # noqa: S101 - `kind` says so
+    return [module, *look(settings)]
+
+
+def _module(name: str, package: str, hint: str = _BUILDING) -> Finding:
     what = f"Python package {package}"
     if find_spec(name) is None:
-        return Finding(what, False, f"{package} is not installed", hint=_BUILDING)
+        return Finding(what, False, f"{package} is not installed", hint=hint)
     return Finding(what, True, "found")
 
 
@@ -97,14 +114,7 @@ def _image() -> Sequence[Finding]:
     from pgstead.errors import PgsteadError  # noqa: PLC0415 - start-up time
     from pgstead.image import tools  # noqa: PLC0415
 
-    missing = tools.missing()
-    packages = {**tools.PROGRAMS, **{str(k): v for k, v in tools.BOOT_IMAGES.items()}}
-    found = [
-        Finding(name, False, f"{name} is not installed", package=package)
-        if name in missing
-        else Finding(name, True, "found", package=package)
-        for name, package in packages.items()
-    ]
+    found = [program_finding(*each) for each in programs.OF_AN_IMAGE.items()]
     try:
         tools.require_rights()
     except PgsteadError as error:
@@ -112,4 +122,9 @@ def _image() -> Sequence[Finding]:
     return [*found, Finding("rights", True, "files of any owner can be made")]
 
 
-PURPOSES: Mapping[str, Look] = {"local": _local, "libvirt": _libvirt, "image": _image}
+PURPOSES: Mapping[str, Look] = {
+    "local": _local,
+    "libvirt": _libvirt,
+    "openstack": _openstack,
+    "image": _image,
+}

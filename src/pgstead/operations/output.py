@@ -15,8 +15,9 @@ HIDDEN = "(secret)"
 def output(file: Path, name: str | None, *, show_secrets: bool) -> dict[str, Any]:
     """Outputs by `MODULE.OUTPUT`; a secret one is shown when named, or when asked for.
 
-    Raises `SpecError` for a name that no module has, `StateError` if the stack is not up:
-    its addresses and passwords are made then.
+    An empty one, of what a module does not have, is given only when named. Raises `SpecError`
+    for a name that no module has, `StateError` if the stack is not up: its addresses and
+    passwords are made then.
     """
     with open_session(file) as session:
         session.must_exist()
@@ -29,6 +30,7 @@ def output(file: Path, name: str | None, *, show_secrets: bool) -> dict[str, Any
         return {
             key: HIDDEN if value.secret and not show_secrets else value.value
             for key, value in found.items()
+            if value.value != ""
         }
     full = [key for key in found if name in (key, key.rpartition(".")[2])]
     if len(full) != 1:

@@ -40,6 +40,13 @@ def make(session: Session, *, recreate: Collection[str] = ()) -> Plan:
     return made.with_last(leaders(session)) if _moves_leaders(made) else made
 
 
+def requests(session: Session) -> int | None:
+    """How many requests a cloud was sent so far; None where there is no cloud."""
+    from pgstead.platforms.base import Counts  # noqa: PLC0415 - start-up time
+
+    return session.platform.requests if isinstance(session.platform, Counts) else None
+
+
 def _check_together(plan: Plan) -> None:
     """Raise `Refused` where Patroni could not read a new password before etcd takes it."""
     for change in plan.pending:

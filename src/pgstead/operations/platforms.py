@@ -29,6 +29,8 @@ def make(
     """
     if stack.platform.kind == "libvirt":
         return _libvirt(stack, stack_id, file, recorded, secret)
+    if stack.platform.kind == "openstack":
+        return _openstack(stack, stack_id, file, recorded, secret)
     if stack.platform.kind == "memory":
         from pgstead.platforms.memory import MemoryPlatform, World  # noqa: PLC0415
 
@@ -60,6 +62,31 @@ def _libvirt(
     assert isinstance(settings, Settings)  # noqa: S101 - `kind` says so
     folder = file.absolute().parent / ".pgstead" / stack.name
     return LibvirtPlatform(
+        settings, stack.name, stack_id, secret=secret, folder=folder, recorded=recorded
+    )
+
+
+def _openstack(
+    stack: spec.Stack,
+    stack_id: str,
+    file: Path,
+    recorded: Callable[[], Mapping[str, Recorded]],
+    secret: Callable[[str], str],
+) -> Platform:
+    from pgstead.errors import MissingSoftware  # noqa: PLC0415 - start-up time
+    from pgstead.spec.openstack import OpenStackPlatform as Settings  # noqa: PLC0415 - as above
+
+    try:
+        from pgstead.platforms.openstack import OpenStackPlatform  # noqa: PLC0415 - may be missing
+    except ModuleNotFoundError as error:
+        raise MissingSoftware(
+            f"the Python package {error.name} is not installed, which the platform openstack needs",
+            hint="pip install 'pgstead[openstack]'",
+        ) from None
+    settings = stack.platform
+    assert isinstance(settings, Settings)  # noqa: S101 - `kind` says so
+    folder = file.absolute().parent / ".pgstead" / stack.name
+    return OpenStackPlatform(
         settings, stack.name, stack_id, secret=secret, folder=folder, recorded=recorded
     )
 

@@ -6,15 +6,12 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pgstead.membership import EtcdMember, LoadBalancer, PatroniMember, StandaloneServer
+from pgstead.clusters.groups import layers
 from pgstead.operations.session import Session, open_session
 from pgstead.operations.status import await_serving
 from pgstead.operations.stopping import Tell, nobody, stoppable
 
 Accept = Callable[[tuple[str, ...]], bool]
-
-ORDER = (EtcdMember, PatroniMember | StandaloneServer, LoadBalancer)
-"""Who is started first; stopping runs the other way round."""
 
 
 AGAIN = "run the same command again to go on; `pgstead status` shows what runs"
@@ -33,8 +30,8 @@ def stop(
         names = _named(session, machine)
         if not accept(names):
             return ()
-        layers = reversed(_layers(session, names))
-        _stoppable(lambda: _in_order(session.platform.stop, layers), names, tell)
+        order = reversed(_layers(session, names))
+        _stoppable(lambda: _in_order(session.platform.stop, order), names, tell)
         return names
 
 
@@ -70,12 +67,10 @@ def _named(session: Session, machine: str | None) -> tuple[str, ...]:
 
 def _layers(session: Session, names: tuple[str, ...]) -> list[list[str]]:
     """Machines that may start together, in the order in which they need each other."""
-    chosen = [machine for machine in session.machines if machine.name in names]
-    layers = ([m.name for m in chosen if isinstance(m.membership, kind)] for kind in ORDER)
-    return [layer for layer in layers if layer]
+    return layers(machine for machine in session.machines if machine.name in names)
 
 
-def _in_order(act: Callable[[str], None], layers: Iterable[list[str]]) -> None:
-    for names in layers:
+def _in_order(act: Callable[[str], None], order: Iterable[list[str]]) -> None:
+    for names in order:
         with ThreadPoolExecutor(len(names)) as pool:
             list(pool.map(act, names))

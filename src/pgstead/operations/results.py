@@ -6,13 +6,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from pgstead.sentinel.events import Event
+
 
 @dataclass(frozen=True, slots=True)
 class MemberStatus:
     """One machine as `status` shows it.
 
     `role` is in the field's words: leader, sync standby, quorum standby, replica, etcd
-    leader, etcd follower, learner, load balancer, standalone. `lag` is in bytes.
+    leader, etcd follower, learner, load balancer, standalone. `lag` is in bytes. `reason` is
+    why the platform cannot tell of it, or what ails it besides; empty where there is nothing.
     """
 
     machine: str
@@ -24,16 +27,21 @@ class MemberStatus:
     pending_restart: bool = False
     certificate_expires: datetime | None = None
     healthy: bool = True
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A stack at one moment; it is whole when nothing is wrong."""
+    """A stack at one moment; it is whole when nothing is wrong.
+
+    `events` are the last of its sentinels', the oldest first.
+    """
 
     name: str
     platform: str
     members: tuple[MemberStatus, ...]
     problems: tuple[str, ...] = ()
+    events: tuple[Event, ...] = ()
 
     @property
     def whole(self) -> bool:

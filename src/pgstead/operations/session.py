@@ -12,21 +12,29 @@ from typing import TYPE_CHECKING
 
 from pgstead import redaction, spec
 from pgstead.clusters import lowering
-from pgstead.engine.lock import check_held, lock
+from pgstead.engine.lock import check_held, kind_of, lock
 from pgstead.engine.materials import StoredMaterials
 from pgstead.engine.state import default_url, open_state
 from pgstead.engine.vault import Vault
-from pgstead.errors import PlatformError, SpecError, StateError
+from pgstead.errors import ClientError, PgsteadError, PlatformError, SpecError, StateError
 from pgstead.modules.base import Context, Facts
-from pgstead.operations import addresses, platforms
+from pgstead.operations import addresses, platforms, sentinel
 
 if TYPE_CHECKING:
+    from pgstead.engine.keys import KeyPlace
     from pgstead.engine.lock import Lock
     from pgstead.engine.resource import Observed, Provider, Recorded, Resource
     from pgstead.engine.state import State
     from pgstead.machine import Machine
+    from pgstead.membership import EtcdMember
     from pgstead.modules.build import Blueprint
     from pgstead.platforms.base import Platform
+
+BROKEN = "broken.json"
+"""The file of `Session.broken`."""
+
+DESTROY, STATE = "destroy", "state "
+"""The command that removes the machines, and how those begin that do nothing to them."""
 
 
 @dataclass
@@ -37,6 +45,10 @@ class Session:
     stack: spec.Stack
     state: State
     held: Lock | None = None
+    brought_back: tuple[str, ...] = ()
+    """What a drill that was killed had left broken, in words, until this session began."""
+    keys: KeyPlace | None = None
+    """Where the materials' key is; by default the stack's own place."""
 
     @cached_property
     def platform(self) -> Platform:
@@ -65,14 +77,18 @@ class Session:
             for name, password in self.stack.passwords.items()
             if password.value is not None
         }
-        return StoredMaterials(Vault(self.state), allocate=self.platform.allocate, passwords=given)
+        vault = Vault(self.state, self.keys)
+        return StoredMaterials(vault, allocate=self.platform.allocate, passwords=given)
 
     @cached_property
     def blueprint(self) -> Blueprint:
         """What the modules want."""
         from pgstead.modules.build import build  # noqa: PLC0415 - not for destroy and history
 
-        made = build(self.stack, Context(self.facts, self.materials, look=self._look))
+        context = Context(
+            self.facts, self.materials, look=self._look, etcd_version=self._etcd_version
+        )
+        made = build(self.stack, context)
         redaction.remember(self.materials.secrets())
         return made
 
@@ -82,15 +98,49 @@ class Session:
             return self.platform.reach(machine).read(path)
         return None
 
-    @property
+    def _etcd_version(self, member: EtcdMember) -> str | None:
+        """The version of its cluster's data, of a member that was made and answers."""
+        from pgstead.clients.etcd import EtcdClient  # noqa: PLC0415 - for upgrades only
+
+        made = f"machine.{member.name}" in self.state.recorded()
+        if not made or self.platform.kind == "memory":
+            return None
+        with suppress(ClientError):
+            place = (member.address, member.client_port)
+            return EtcdClient([place], member.operator).cluster_version()
+        return None
+
+    @cached_property
     def machines(self) -> tuple[Machine, ...]:
-        """The machines, in the stack file's order."""
-        return self.blueprint.machines
+        """The machines, in the stack file's order, and those that carry its sentinels."""
+        return (*self.blueprint.machines, *sentinel.machines(self))
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the user should know about the stack file."""
-        return (*self.stack.warnings, *self.blueprint.warnings, *self.materials.warnings())
+        mended = (f"a drill that was killed had left this broken: {w}" for w in self.brought_back)
+        return (
+            *mended,
+            *self.stack.warnings,
+            *self.blueprint.warnings,
+            *self.materials.warnings(),
+            *self.unadopted,
+        )
+
+    @cached_property
+    def unadopted(self) -> tuple[str, ...]:
+        """A warning where a state that knows of nothing may stand for one that was lost."""
+        if self.state.recorded():
+            return ()
+        with suppress(PgsteadError):
+            if found := self.platform.found():
+                names = ", ".join(sorted({one.machine for one in found}))
+                words = (
+                    f"machines of a stack called {self.stack.name} exist already, which this state"
+                    f" knows nothing of: {names}; if a state was lost, `pgstead adopt` rebuilds it"
+                )
+                return (words,)
+        return ()
 
     @cached_property
     def desired(self) -> tuple[Resource, ...]:
@@ -110,6 +160,18 @@ class Session:
         """Where the files that a client needs are kept."""
         return self.file.absolute().parent / ".pgstead" / self.stack.name
 
+    @property
+    def broken(self) -> Path:
+        """Where a drill notes what it is about to break, until it is whole again."""
+        return self.client_folder / BROKEN
+
+    @property
+    def left_broken(self) -> bool:
+        """Whether a drill was killed before it could bring back what it broke."""
+        if self.held is not None or not self.broken.exists():
+            return False
+        return kind_of(self.state.database, self.state.stack).is_free()
+
     def machine(self, name: str) -> Machine:
         """The machine of that name. Raises `SpecError` with the names that there are."""
         for machine in self.machines:
@@ -128,7 +190,7 @@ class Session:
         if not self.state.recorded():
             raise StateError(
                 f"the stack {self.stack.name} is not up",
-                hint=f"pgstead up {self.file}",
+                hint="; ".join(self.unadopted) or f"pgstead up {self.file}",
             )
 
     def observe(self) -> Mapping[str, Observed]:
@@ -156,7 +218,9 @@ def observe(
 def open_session(file: Path, *, command: str | None = None) -> Iterator[Session]:
     """The stack of a file; with a `command`, its state is made and locked for it.
 
-    Raises `SpecError` for the file, `StateError` for the state or when another holds it.
+    What a drill that was killed left broken is brought back first. Raises `SpecError` for the
+    file, `StateError` for the state or when another holds it, and `PlatformError` where
+    something broken cannot be brought back.
     """
     stack = spec.load(file)
     with ExitStack() as closing:
@@ -164,4 +228,19 @@ def open_session(file: Path, *, command: str | None = None) -> Iterator[Session]
         state = open_state(url, stack.name, create=command is not None)
         closing.callback(state.close)
         held = closing.enter_context(lock(state, command)) if command else None
-        yield Session(file, stack, state, held)
+        session = Session(file, stack, state, held)
+        if command and command != sentinel.SPARED:
+            closing.enter_context(sentinel.standing_still(session, command))
+        if command and not command.startswith(STATE) and session.broken.exists():
+            session.brought_back = _bring_back(session, leaving=command == DESTROY)
+        yield session
+
+
+def _bring_back(session: Session, *, leaving: bool) -> tuple[str, ...]:
+    """Bring back what a drill that was killed left broken: whoever has the lock comes after it.
+
+    Of what is `leaving` only as much as could outlive it, or keep it from ending.
+    """
+    from pgstead.drills.faults.notes import bring_back  # noqa: PLC0415 - hardly ever
+
+    return bring_back(session.platform, session.broken, leaving=leaving)

@@ -13,11 +13,18 @@ from pgstead.clients.etcd import EtcdClient
 from pgstead.clients.haproxy import HaproxyClient
 from pgstead.clients.patroni import ClusterView
 from pgstead.clients.postgres import Login, answers
-from pgstead.clusters.etcd_view import serving
+from pgstead.clusters.etcd_view import roles
 from pgstead.clusters.groups import group, told
 from pgstead.errors import ClientError, NotReady, PgsteadError
 from pgstead.machine import Machine
-from pgstead.membership import EtcdMember, LoadBalancer, PatroniMember, StandaloneServer
+from pgstead.membership import (
+    EtcdMember,
+    LoadBalancer,
+    PatroniMember,
+    StandaloneServer,
+    Watcher,
+)
+from pgstead.operations import sentinel
 from pgstead.operations.results import MemberStatus, Status
 from pgstead.operations.session import Session
 from pgstead.operations.switchover import view_of
@@ -29,8 +36,12 @@ PRIMARY = "primary"
 SERVING = 90.0
 """Seconds for machines that run to find their places in their clusters."""
 
+SHOWN_EVENTS = 5
+"""How many of the sentinel's last events are told."""
+
 SILENT = "does not answer"
 STOPPED = "stopped"
+NO_SPACE = "no space"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +64,8 @@ def status(session: Session) -> Status:
             pool.map(lambda machine: _member(machine, clusters, session), session.machines)
         )
     problems = tuple(_problems(session, clusters.patroni, members))
-    return Status(session.stack.name, session.platform.kind, members, problems)
+    events = sentinel.events(session, SHOWN_EVENTS)
+    return Status(session.stack.name, session.platform.kind, members, problems, events)
 
 
 def await_serving(session: Session, names: Collection[str]) -> None:
@@ -89,34 +101,23 @@ def _view(machines: Iterable[Machine]) -> ClusterView | None:
 
 
 def _etcd_roles(machines: Iterable[Machine]) -> dict[str, str]:
-    """Each etcd member's role as its cluster tells it: leader, follower or learner."""
-    roles: dict[str, str] = {}
+    """Each etcd member's role as its cluster tells it; none of those that nobody tells."""
+    found: dict[str, str] = {}
     for cluster in group(machines).etcd.values():
         with suppress(ClientError):
-            client = serving(cluster)
-            leader = client.status().leader
-            known = {url: one for one in client.members() for url in one.client_urls}
-            for name, member in cluster.members.items():
-                found = known.get(f"https://{member.address}:{member.client_port}")
-                if found is not None:
-                    follows = "learner" if found.is_learner else "follower"
-                    roles[name] = "leader" if found.id == leader else follows
-    return roles
+            found.update(roles(cluster))
+    return found
 
 
 def _member(machine: Machine, clusters: Clusters, session: Session) -> MemberStatus:
     seen = _asked(machine, clusters)
-    if not seen.healthy and not _is_on(machine, session):
-        return replace(seen, state=STOPPED, lag=None)
-    return seen
-
-
-def _is_on(machine: Machine, session: Session) -> bool:
-    """Whether anything of the machine runs; where that cannot be told, it is taken to be so."""
+    if seen.healthy and not isinstance(machine.membership, Watcher):  # which cannot be asked
+        return seen
     try:
-        return session.platform.power(machine.name).on
-    except PgsteadError:
-        return True
+        power = session.platform.power(machine.name)
+    except PgsteadError as error:  # whether it is on cannot be told: taken to be so
+        return replace(seen, reason=error.message)
+    return seen if power.on else replace(seen, state=STOPPED, lag=None, healthy=False)
 
 
 def _asked(machine: Machine, clusters: Clusters) -> MemberStatus:
@@ -128,6 +129,8 @@ def _asked(machine: Machine, clusters: Clusters) -> MemberStatus:
         return _patroni(machine, member, clusters.patroni, expires)
     if isinstance(member, LoadBalancer):
         return _balancer(machine, member, expires)
+    if isinstance(member, Watcher):
+        return MemberStatus(machine.name, "sentinel", "running", "")
     return _standalone(machine, member, expires)
 
 
@@ -140,10 +143,11 @@ def _etcd(
     return MemberStatus(
         machine.name,
         f"etcd {role}".rstrip(),
-        "healthy" if health.ok else "unhealthy",
+        "healthy" if health.ok else NO_SPACE if health.no_space else "unhealthy",
         f"{member.address}:{member.client_port}",
         certificate_expires=expires,
         healthy=health.ok,
+        reason=health.reason if health.no_space else "",
     )
 
 
@@ -226,11 +230,14 @@ def _problems(
     if all(member.state == STOPPED for member in members):
         yield f"the stack is stopped: `pgstead start {session.file}` starts it"
         return
+    if session.left_broken:
+        yield f"a drill was killed and left its damage: `pgstead up {session.file}` brings all back"
     if trouble := session.platform.trouble():
         yield f"{trouble}; `pgstead up {session.file}` puts that right"
     for member in members:
         if not member.healthy:
-            yield f"{member.machine}: {member.state}"
+            reason = f" ({member.reason})" if member.reason else ""
+            yield f"{member.machine}: {member.state}{reason}"
     if view is None:
         return
     if view.leader is None:

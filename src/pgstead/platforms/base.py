@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from pgstead.engine.resource import Data, Observed, Recorded, Resource, Steps
 from pgstead.machine import Machine, OnChange
 from pgstead.modules.base import Facts
+from pgstead.platforms.breaking.base import Breaking
 from pgstead.reach.base import Reach
 
 Digest = Callable[[str], str]
@@ -22,6 +23,32 @@ class Power:
 
     on: bool
     boot: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A machine that exists and says itself that it is one of a stack's.
+
+    `stack_id` is the id of that stack; empty on a platform that has stacks by their name
+    alone. `address` is empty where it cannot be told. `place` is what the state would have
+    recorded of it (`engine.resource.Resource.place`), and `where` says in words where it is.
+    """
+
+    machine: str
+    stack_id: str
+    address: str = ""
+    place: Mapping[str, Any] = field(default_factory=dict)
+    holds_data: bool = False
+    where: str = ""
+
+
+@runtime_checkable
+class Counts(Protocol):
+    """What counts the requests that it sends to something far away."""
+
+    @property
+    def requests(self) -> int:
+        """How many it sent so far."""
 
 
 class Platform(Protocol):
@@ -45,6 +72,12 @@ class Platform(Protocol):
         self, targets: Mapping[str, Resource | Recorded], digest: Digest
     ) -> Mapping[str, Observed]:
         """What is there of the machines at those addresses."""
+
+    def found(self) -> tuple[Found, ...]:
+        """The machines there are of stacks of this name, whatever their id; reads only.
+
+        Raises `PlatformError` where part of the ground cannot be seen.
+        """
 
     def create(self, resource: Resource, bindings: Mapping[str, str]) -> Steps:
         """Steps that make a machine and wait until its services are ready.
@@ -93,3 +126,6 @@ class Platform(Protocol):
 
         Raises `Refused` if the machine is at another boot by now.
         """
+
+    def breaking(self) -> Breaking:
+        """Ways to break machines on purpose, for drills."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pgstead import programs
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -16,3 +18,11 @@ class Finding:
     path: str = ""
     package: str | None = None
     hint: str | None = None
+
+
+def program_finding(name: str, package: str) -> Finding:
+    """Whether a program, or a file by its path, is there; `package` is Debian's that holds it."""
+    path = programs.find(name)
+    if path is None:
+        return Finding(name, False, f"{name} is not installed", package=package)
+    return Finding(name, True, "found", path=path, package=package)

@@ -6,23 +6,36 @@ other members' names as they are. Values that better a module's own default are 
 
 from __future__ import annotations
 
+from functools import partial
+
 from pgstead.spec.cluster import Cluster, LoadBalancer
 from pgstead.spec.guests import Guests
 from pgstead.spec.models import Setting
-from pgstead.spec.settings import CertificateAuthority, Password, Platform
+from pgstead.spec.settings import CertificateAuthority, Password, Platform, Sentinel
 from pgstead.spec.source import Tree, TreePath
+from pgstead.spec.timings import BalancerTcpTimings, Timings, WatchdogTimings
 
 PASSWORDS = ("superuser", "replication", "rewind", "application", "etcd-root", "etcd-patroni")
 NAMESPACE = "/service/"
 ETCD_USER = "patroni"
+SENTINEL = "sentinel"
+SENTINEL_PASSWORD = "etcd-sentinel"  # noqa: S105 - a name
 DEFAULT_LAG = 1_048_576
 
 
-def modules_of(cluster: Cluster, stack: str, platform: Platform) -> dict[str, dict[str, Tree]]:
+def is_watched(cluster: Cluster, sentinel: Sentinel) -> bool:
+    """Whether a sentinel may watch it: it takes another member that can lead."""
+    return sentinel.enabled and cluster.postgres.members > 1
+
+
+def modules_of(
+    cluster: Cluster, stack: str, platform: Platform, *, watched: bool
+) -> dict[str, dict[str, Tree]]:
     """The modules of a cluster in the stack of that name, by key, in the order of their start."""
     guests = Guests(cluster, platform)
+    etcd = partial(_etcd, cluster, stack, guests, watched=watched)
     return {
-        **{name: _etcd(cluster, stack, name, guests) for name in etcd_names(cluster)},
+        **{name: etcd(name) for name in etcd_names(cluster)},
         **{name: _patroni(cluster, stack, name, guests) for name in postgres_names(cluster)},
         **{name: _balancer(cluster, stack, name, guests) for name in balancer_names(cluster)},
     }
@@ -74,14 +87,16 @@ def _addresses(names: list[str]) -> list[Tree]:
     return [{"name": name, "ip": _output(name, "ip")} for name in names]
 
 
-def _etcd(cluster: Cluster, stack: str, name: str, guests: Guests) -> dict[str, Tree]:
+def _etcd(
+    cluster: Cluster, stack: str, guests: Guests, name: str, *, watched: bool
+) -> dict[str, Tree]:
     etcd, timings = cluster.etcd, cluster.timings.etcd
     names = etcd_names(cluster)
     return {
         "source": "etcd-server",
         "name": name,
         "ca": stack,
-        **guests.etcd(),
+        **guests.etcd(name),
         "etcd": {
             "auto_compaction_mode": etcd.auto_compaction_mode,
             "auto_compaction_retention": _retention(etcd.auto_compaction_retention),
@@ -91,7 +106,9 @@ def _etcd(cluster: Cluster, stack: str, name: str, guests: Guests) -> dict[str, 
             "heartbeat_interval": timings.heartbeat_interval,
             "election_timeout": timings.election_timeout,
         },
-        "authentication_bootstrap": _authentication(stack, bootstrap=name == names[0]),
+        "authentication_bootstrap": _authentication(
+            stack, bootstrap=name == names[0], watched=watched
+        ),
         "cluster": {
             "is_initializing": True,
             "initial_token": stack,
@@ -100,15 +117,27 @@ def _etcd(cluster: Cluster, stack: str, name: str, guests: Guests) -> dict[str, 
     }
 
 
-def _authentication(stack: str, *, bootstrap: bool) -> dict[str, Tree]:
+def _authentication(stack: str, *, bootstrap: bool, watched: bool) -> dict[str, Tree]:
     access: dict[str, Tree] = {
         "bootstrap": bootstrap,
         "root_password": _password("etcd-root"),
     }
     if bootstrap:
         user = {"name": ETCD_USER, "password": _password("etcd-patroni")}
-        access["users"] = [{**user, "prefixes": [f"{NAMESPACE}{stack}/"]}]
+        patroni = {**user, "prefixes": [f"{NAMESPACE}{stack}/"]}
+        access["users"] = [patroni, _sentinel(stack)] if watched else [patroni]
     return access
+
+
+def _sentinel(stack: str) -> dict[str, Tree]:
+    """The sentinel's user: it reads what Patroni writes, and may delete the leader's key."""
+    return {
+        "name": SENTINEL,
+        "password": _password(SENTINEL_PASSWORD),
+        "prefixes": [f"/pgstead/sentinel/{stack}/"],
+        "read_prefixes": [f"{NAMESPACE}{stack}/"],
+        "write_keys": [f"{NAMESPACE}{stack}/leader"],
+    }
 
 
 def _patroni(cluster: Cluster, stack: str, name: str, guests: Guests) -> dict[str, Tree]:
@@ -117,7 +146,7 @@ def _patroni(cluster: Cluster, stack: str, name: str, guests: Guests) -> dict[st
         "source": "patroni-server",
         "name": name,
         "ca": stack,
-        **guests.postgres(),
+        **guests.postgres(name),
         "certificate_names": [*balancers, *cluster.postgres.names],
         "postgres": _postgres(cluster),
         "etcd": {
@@ -143,6 +172,8 @@ def _postgres(cluster: Cluster) -> dict[str, Tree]:
             "password": _password("application"),
         },
     }
+    if client := cluster.timings.client.model_dump(exclude_none=True):
+        tree["client"] = client
     for key in ("allowed_networks", "pg_hba"):
         lines = getattr(postgres, key)
         if lines is not None:
@@ -192,10 +223,22 @@ def _patroni_settings(cluster: Cluster, stack: str, name: str) -> dict[str, Tree
         "master_start_timeout": timings.primary_start_timeout,
         "master_stop_timeout": timings.primary_stop_timeout,
         "failsafe_mode": timings.failsafe_mode,
+        **_watchdog(timings),
         "use_pg_rewind": cluster.postgres.use_pg_rewind,
         **_replication(cluster),
         "bootstrap_without_sync": True,
     }
+
+
+def _watchdog(timings: Timings) -> dict[str, Tree]:
+    """What differs from the module's own."""
+    ours, given = WatchdogTimings(), timings.watchdog
+    found: dict[str, Tree] = {}
+    if given.mode != ours.mode:
+        found["watchdog_mode"] = given.mode
+    if given.safety_margin != ours.safety_margin:
+        found["watchdog_safety_margin"] = given.safety_margin
+    return found
 
 
 def _replication(cluster: Cluster) -> dict[str, Tree]:
@@ -220,7 +263,7 @@ def _balancer(cluster: Cluster, stack: str, name: str, guests: Guests) -> dict[s
         "source": "postgres-load-balancer",
         "name": name,
         "ca": stack,
-        **guests.balancer(),
+        **guests.balancer(name),
         "haproxy": {
             "members": _addresses(postgres_names(cluster)),
             **_times(cluster),
@@ -237,7 +280,10 @@ def _times(cluster: Cluster) -> dict[str, Tree]:
         "check": timings.checks.timeout,
         "idle": timings.idle,
     }
-    return {"timeouts": timeouts, "checks": checks}
+    times: dict[str, Tree] = {"timeouts": timeouts, "checks": checks}
+    if timings.balancer_tcp != BalancerTcpTimings():
+        times["tcp"] = timings.balancer_tcp.model_dump()
+    return times
 
 
 def _endpoints(balancer: LoadBalancer) -> dict[str, Tree]:
@@ -249,9 +295,12 @@ def _endpoints(balancer: LoadBalancer) -> dict[str, Tree]:
     }
 
 
-def with_passwords(given: dict[str, Password], generated: Password) -> dict[str, Password]:
+def with_passwords(
+    given: dict[str, Password], generated: Password, *, watched: bool
+) -> dict[str, Password]:
     """The passwords of a cluster, then those that only the stack file names."""
-    ours = {name: given.get(name, generated) for name in PASSWORDS}
+    names = (*PASSWORDS, SENTINEL_PASSWORD) if watched else PASSWORDS
+    ours = {name: given.get(name, generated) for name in names}
     return ours | {name: value for name, value in given.items() if name not in ours}
 
 

@@ -1,7 +1,7 @@
 """What a cluster's machines are, as variables of its modules.
 
-Where machines are virtual ones, everything is written out, defaults too. Elsewhere only what
-the stack file gives is, so that its modules say that it has no effect.
+On libvirt hosts everything is written out, defaults too. Elsewhere only what the stack file
+gives is, so that its modules say that it has no effect; in a cloud, sizes of data disks as well.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from pydantic import BaseModel
 from pgstead.spec.cluster import Cluster
 from pgstead.spec.libvirt import LibvirtPlatform
 from pgstead.spec.machines import EtcdMachine, PostgresMachine, Sizes, data_size, os_size
+from pgstead.spec.openstack import OpenStackPlatform
 from pgstead.spec.settings import Platform
 from pgstead.spec.source import Tree
 
 _GIB = 1024**3
 _POSTGRES_DATA = 20
+_ZONES = "availability_zones"
 
 
 @dataclass(frozen=True)
@@ -27,21 +29,21 @@ class Guests:
     cluster: Cluster
     platform: Platform
 
-    def etcd(self) -> dict[str, Tree]:
+    def etcd(self, name: str) -> dict[str, Tree]:
         """Of an etcd member; a backend that is defragmented stands on its disk twice."""
         etcd = self.cluster.etcd
         room = 2 * -(-etcd.space_quota // _GIB) + 2
-        found = {**self._sizes(etcd.machine, room), **self._alike()}
+        found = {**self._sizes(name, etcd.machine, room), **self._alike()}
         if etcd.download is not None:
             found["etcd_download"] = etcd.download.model_dump()
         return found
 
-    def postgres(self) -> dict[str, Tree]:
+    def postgres(self, name: str) -> dict[str, Tree]:
         """Of a PostgreSQL server."""
         postgres = self.cluster.postgres
         names = ("patroni_install", "package_source", "patroni_version")
         return {
-            **self._sizes(postgres.machine, _POSTGRES_DATA),
+            **self._sizes(name, postgres.machine, _POSTGRES_DATA),
             **self._alike(),
             **self._written(postgres, *names),
         }
@@ -52,21 +54,27 @@ class Guests:
         Data that is not synced as it is copied is later, from within: that needs a way in.
         """
         found = self._written(self.cluster.postgres, "watchdog")
-        if isinstance(self.platform, LibvirtPlatform) and self.platform.reach == "none":
+        platform = self.platform
+        if (isinstance(platform, LibvirtPlatform) and platform.reach == "none") or (
+            isinstance(platform, OpenStackPlatform) and platform.delivery == "user_data"
+        ):
             found["bootstrap_without_sync"] = False
         return found
 
-    def balancer(self) -> dict[str, Tree]:
+    def balancer(self, name: str) -> dict[str, Tree]:
         """Of a load balancer."""
-        return {**self._sizes(self.cluster.load_balancer.machine), **self._alike()}
+        return {**self._sizes(name, self.cluster.load_balancer.machine), **self._alike()}
 
-    def _sizes(self, given: Sizes, data: int = 0) -> dict[str, Tree]:
-        found = self._written(given, *type(given).model_fields)
+    def _sizes(self, name: str, given: Sizes, data: int = 0) -> dict[str, Tree]:
+        found = self._written(given, *(type(given).model_fields.keys() - {_ZONES}))
+        found |= _zone(name, given.availability_zones)
         platform = self.platform
         if isinstance(platform, LibvirtPlatform):
             found["os_size"] = os_size(given, platform.os_size)
-            if isinstance(given, EtcdMachine | PostgresMachine):
-                found["data_size"] = data_size(given, platform.data_size, data)
+        if isinstance(platform, LibvirtPlatform | OpenStackPlatform) and isinstance(
+            given, EtcdMachine | PostgresMachine
+        ):
+            found["data_size"] = data_size(given, platform.data_size, data)
         return found
 
     def _alike(self) -> dict[str, Tree]:
@@ -77,3 +85,9 @@ class Guests:
         everything = isinstance(self.platform, LibvirtPlatform)
         wanted = {name for name in names if everything or name in model.model_fields_set}
         return model.model_dump(include=wanted, exclude_none=True, mode="json")
+
+
+def _zone(name: str, zones: tuple[str, ...]) -> dict[str, Tree]:
+    """The zone of the machine of that name, which ends in its number."""
+    number = int(name.rpartition("-")[2])
+    return {"availability_zone": zones[(number - 1) % len(zones)]} if zones else {}

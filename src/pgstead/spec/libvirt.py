@@ -10,36 +10,16 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from pgstead.spec.models import Image, Label, Location, Model, Problems, Text
+from pgstead.spec.virtual import Address, AddressRange, FirstUser, Name
 
 LOCAL = "qemu:///system"
-_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
-_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _URI = re.compile(r"[a-z][a-z0-9+.-]*://\S*")
-
-
-def _user(value: str) -> str:
-    if not _USER.fullmatch(value):
-        raise ValueError("must be the name of a user")
-    return value
-
-
-def _name(value: str) -> str:
-    if not _NAME.fullmatch(value):
-        raise ValueError("must be 1 to 64 letters, digits, dots, hyphens and underscores")
-    return value
 
 
 def _uri(value: str) -> str:
     if "${" not in value and not _URI.fullmatch(value):
         raise ValueError("must be a libvirt URI such as qemu+ssh://root@host/system")
     return value
-
-
-def _address(value: str) -> str:
-    try:
-        return str(ipaddress.IPv4Address(value))
-    except ValueError:
-        raise ValueError("must be an IPv4 address such as 192.168.1.10") from None
 
 
 def _subnet(value: str) -> str:
@@ -52,30 +32,11 @@ def _subnet(value: str) -> str:
     return value
 
 
-def span(value: str) -> tuple[ipaddress.IPv4Address, ipaddress.IPv4Address]:
-    """The first and last address of a range `a-b`. Raises `ValueError` for what is none."""
-    first, _, last = (part.strip() for part in value.partition("-"))
-    try:
-        found = ipaddress.IPv4Address(first), ipaddress.IPv4Address(last)
-    except ValueError:
-        raise ValueError("must be two addresses, e.g. 192.168.1.50-192.168.1.80") from None
-    if found[0] > found[1]:
-        raise ValueError(f"begins at {first}, after its end {last}")
-    return found
-
-
 def driver(uri: str) -> str:
     """Which of libvirt's drivers a URI names: `qemu`, `lxc`."""
     return uri.partition(":")[0].partition("+")[0]
 
 
-def _range(value: str) -> str:
-    span(value)
-    return value
-
-
-Name = Annotated[Text, AfterValidator(_name)]
-Address = Annotated[Text, AfterValidator(_address)]
 Uri = Annotated[Text, AfterValidator(_uri)]
 
 
@@ -89,17 +50,6 @@ class LibvirtHost(Model):
         None, description="The interface of this host that guests share, instead of a network."
     )
     image: Image | None = Field(None, description="The base image on this host.")
-
-
-class LibvirtAdmin(Model):
-    """The first user of machines that do not name one."""
-
-    user: Annotated[Text, AfterValidator(_user)] = Field(
-        "ubuntu", description="The user's name; may become root without a password."
-    )
-    public_key: Text | None = Field(
-        None, description="An SSH public key that may log in, besides pgstead's own."
-    )
 
 
 class LibvirtNetwork(Model):
@@ -160,7 +110,7 @@ class LibvirtPlatform(Model):
     pools: dict[Name, LibvirtPool] = Field(
         {}, description="Storage pools that the stack makes on each host."
     )
-    addresses: Annotated[Text, AfterValidator(_range)] | None = Field(
+    addresses: AddressRange | None = Field(
         None,
         description="The range that machines get their addresses from, e.g. "
         "192.168.1.50-192.168.1.80. By default the free ones of the network, outside DHCP.",
@@ -188,8 +138,8 @@ class LibvirtPlatform(Model):
     name_prefix: Annotated[Text, Field(pattern=r"^[A-Za-z0-9_.-]{0,40}$")] = Field(
         "", description="Stands before machines' names in libvirt, where stacks share a host."
     )
-    admin: LibvirtAdmin = Field(
-        default_factory=LibvirtAdmin, description="The first user of machines that name none."
+    admin: FirstUser = Field(
+        default_factory=FirstUser, description="The first user of machines that name none."
     )
     reach: Literal["ssh", "guest_agent", "none"] = Field(
         "ssh",

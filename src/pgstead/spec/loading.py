@@ -162,7 +162,7 @@ def _checked(
     return full, settings, cluster
 
 
-_PLAIN = ("version", "name", "platform", "state", "production")
+_PLAIN = ("version", "name", "platform", "state", "production", "sentinel")
 
 
 def _check_format(tree: dict[str, Tree], source: SourceMap) -> None:
@@ -233,11 +233,13 @@ def _content(
     if cluster is None:
         modules = _modules(tree["modules"], source)
         return _Content(None, modules, passwords, authorities, source)
-    modules = _modules(expansion.modules_of(cluster, settings.name, settings.platform), source)
+    watched = expansion.is_watched(cluster, settings.sentinel)
+    trees = expansion.modules_of(cluster, settings.name, settings.platform, watched=watched)
+    modules = _modules(trees, source)
     return _Content(
         cluster,
         modules,
-        expansion.with_passwords(passwords, Password()),
+        expansion.with_passwords(passwords, Password(), watched=watched),
         expansion.with_authority(authorities, settings.name),
         replace(source, aliases=expansion.aliases_of(cluster)),
     )

@@ -87,6 +87,22 @@ class Sizes(Model):
     pool: Line | None = Field(
         None, description="Storage pool of the disks; by default the platform's."
     )
+    flavor: Line | None = Field(
+        None, description="Size of each machine in a cloud; by default platform.flavor."
+    )
+    availability_zones: tuple[Line, ...] = Field(
+        (),
+        description="Zones of a cloud that the machines are spread over, in their order; by "
+        "default platform.availability_zones.",
+    )
+    boot_from_volume: bool | None = Field(
+        None,
+        description="Whether a cloud keeps the system on a volume, of os_size GiB; by default "
+        "platform.boot_from_volume.",
+    )
+    volume_type: Line | None = Field(
+        None, description="Type of volumes in a cloud; by default platform.volume_type."
+    )
 
 
 def _data_size(default: str) -> Any:

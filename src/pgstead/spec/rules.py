@@ -6,14 +6,17 @@ from collections.abc import Iterable, Iterator
 
 from pgstead.spec.cluster import Cluster, LoadBalancer, Postgres
 from pgstead.spec.source import TreePath
-from pgstead.spec.timings import Timings
+from pgstead.spec.timing_settings import settings_of
+from pgstead.spec.timing_target import seconds_of
+from pgstead.timings.catalogue import BY_KEY
+from pgstead.timings.rules import unsafe
+from pgstead.timings.settings import Settings
+from pgstead.timings.worst_case import outage_of_a_dead_leader
 
 Finding = tuple[TreePath, str]
 """The field, from the cluster down, and what is the matter with it."""
 
 PRIMARY_PORT = 5432
-_MIN_TTL = 20
-_MIN_HEARTBEATS = 5
 
 _PATRONI = "is Patroni's"
 _TLS = "is pgstead's: server certificates come from the stack's certificate authority"
@@ -76,7 +79,7 @@ def refusals(cluster: Cluster) -> Iterator[Finding]:
     yield from _under("postgres", _replication(cluster.postgres))
     yield from _under("postgres", _parameters(cluster.postgres))
     yield from _under("postgres", _application(cluster.postgres))
-    yield from _under("timings", _timings(cluster.timings))
+    yield from _under("timings", _timings(cluster))
     yield from _under("etcd", _compaction(cluster))
     yield from _under("load_balancer", _ports(cluster.load_balancer))
 
@@ -163,29 +166,24 @@ def _application(postgres: Postgres) -> Iterator[Finding]:
         yield ("application", "database"), f"the database {database} is PostgreSQL's own"
 
 
-def _timings(timings: Timings) -> Iterator[Finding]:
-    needed = timings.loop_wait + 2 * timings.retry_timeout
-    etcd = timings.etcd
-    if timings.ttl < _MIN_TTL:
-        yield ("ttl",), f"must be at least {_MIN_TTL}, given {timings.ttl}: Patroni goes no lower"
-    elif timings.ttl < needed:
-        # https://patroni.readthedocs.io/en/latest/dynamic_configuration.html
-        yield (
-            ("ttl",),
-            (
-                f"must be at least loop_wait + 2 x retry_timeout = {timings.loop_wait} + 2 x "
-                f"{timings.retry_timeout} = {needed}, given {timings.ttl}: else a leader could "
-                "lose its lease while it still retries"
-            ),
-        )
-    if etcd.election_timeout < _MIN_HEARTBEATS * etcd.heartbeat_interval:
-        yield (
-            ("etcd", "election_timeout"),
-            (
-                f"must be at least {_MIN_HEARTBEATS} x heartbeat_interval = "
-                f"{_MIN_HEARTBEATS * etcd.heartbeat_interval} ms, given {etcd.election_timeout}"
-            ),
-        )
+def _timings(cluster: Cluster) -> Iterator[Finding]:
+    settings = settings_of(cluster)
+    for found in unsafe(settings):
+        yield BY_KEY[found.key].cluster, found.refusal
+    yield from _target(cluster, settings)
+
+
+def _target(cluster: Cluster, settings: Settings) -> Iterator[Finding]:
+    wanted, needed = seconds_of(cluster.timings.target), outage_of_a_dead_leader(settings)
+    if wanted is None or needed <= wanted:
+        return
+    reason = (
+        f"with these timings a dead leader's machine costs up to {needed:g} s; give more, or have"
+        " `pgstead sentinel` fence"
+    )
+    alone = "there is no standby that could take over"
+    words = alone if cluster.postgres.members == 1 else reason
+    yield ("target",), f"{wanted:g} s cannot be kept: {words}"
 
 
 def _compaction(cluster: Cluster) -> Iterator[Finding]:

@@ -10,12 +10,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_va
 
 from pgstead.spec.libvirt import LibvirtPlatform
 from pgstead.spec.models import Location, Model, Problems, Secret, Text
+from pgstead.spec.openstack import OpenStackPlatform
 
 FORMAT = 1
 """The stack file format that this pgstead reads and writes."""
 
 _SCHEMES = ("sqlite:///", "postgresql://")
-_LATER = ("openstack",)
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 
@@ -52,16 +52,6 @@ def _state_url(value: str) -> str:
 
 def _empty_for_none(value: Any) -> Any:
     return {} if value is None else value
-
-
-def _known_platform(value: Any) -> Any:
-    kind = value.get("kind") if isinstance(value, dict) else None
-    if kind in _LATER:
-        raise ValueError(
-            f"the platform {kind} comes in a later version of pgstead; "
-            "this one knows local, libvirt and memory"
-        )
-    return value
 
 
 class Binaries(Model):
@@ -109,7 +99,7 @@ class MemoryPlatform(Model):
 
 
 Platform = Annotated[
-    LocalPlatform | LibvirtPlatform | MemoryPlatform,
+    LocalPlatform | LibvirtPlatform | OpenStackPlatform | MemoryPlatform,
     Field(discriminator="kind"),
 ]
 
@@ -122,6 +112,16 @@ class State(Model):
         repr=False,
         description="sqlite:///PATH, or postgresql://... for a team. By default an SQLite file "
         "beside the stack file.",
+    )
+
+
+class Sentinel(Model):
+    """What fences a leader whose machine is dead or frozen, faster than its lease ends."""
+
+    enabled: bool = Field(
+        True,
+        description="Whether a cluster of several PostgreSQL servers has one. On the local "
+        "platform `up` runs it; elsewhere `pgstead sentinel` does.",
     )
 
 
@@ -169,7 +169,7 @@ class StackSettings(Model):
     name: Annotated[Text, AfterValidator(_stack_name)] = Field(
         description="The stack's name: 1 to 40 lower-case letters, digits and hyphens."
     )
-    platform: Annotated[Platform, BeforeValidator(_known_platform)] = Field(
+    platform: Platform = Field(
         default_factory=LocalPlatform, description="The ground that the stack's machines stand on."
     )
     state: Annotated[State, BeforeValidator(_empty_for_none)] = Field(
@@ -177,6 +177,9 @@ class StackSettings(Model):
     )
     production: bool = Field(
         False, description="Whether this stack serves real users; drills then want a confirmation."
+    )
+    sentinel: Annotated[Sentinel, BeforeValidator(_empty_for_none)] = Field(
+        default_factory=Sentinel, description="What fences a leader that is dead or frozen."
     )
     certificate_authorities: dict[
         str,

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 
 from pgstead.spec.cluster import Cluster
 from pgstead.spec.libvirt import LibvirtPlatform
+from pgstead.spec.openstack import OpenStackPlatform
 from pgstead.spec.settings import (
     CertificateAuthority,
     LocalPlatform,
     MemoryPlatform,
     Password,
+    Sentinel,
     State,
 )
 from pgstead.spec.source import SourceMap, Tree, TreePath
@@ -43,9 +45,10 @@ class Stack:
 
     version: int
     name: str
-    platform: LibvirtPlatform | LocalPlatform | MemoryPlatform
+    platform: LibvirtPlatform | LocalPlatform | MemoryPlatform | OpenStackPlatform
     state: State
     production: bool
+    sentinel: Sentinel
     certificate_authorities: Mapping[str, CertificateAuthority]
     passwords: Mapping[str, Password]
     modules: Mapping[str, ModuleSource]

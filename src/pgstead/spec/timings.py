@@ -1,14 +1,32 @@
 """How fast a cluster notices and acts: the fastest safe set by default.
 
 Every failover timing of a cluster stands here, in one place, because they only make sense
-together; `rules` holds what must hold between them.
+together; `pgstead.timings` holds what must hold between them, and what follows from them.
 """
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from pgstead.spec.models import Duration, Model
+from pgstead.spec.timing_target import named_or_duration, with_target
+from pgstead.timings.targets import TARGETS
+
+Target = Annotated[
+    str,
+    AfterValidator(named_or_duration),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": list(TARGETS)},
+                {"type": "string", "pattern": "^[1-9][0-9]{0,8}(us|ms|s|m|h|d)$"},
+            ]
+        }
+    ),
+]
+"""A set of timings by name, or the outage that a dead leader's machine may cost, e.g. 30s."""
 
 
 class EtcdTimings(Model):
@@ -23,6 +41,11 @@ class EtcdTimings(Model):
         le=50_000,
         description="Milliseconds without a heartbeat after which etcd elects a new leader; at "
         "least five heartbeats, and ten round trips between the members.",
+    )
+    round_trip: Duration = Field(
+        "1ms",
+        description="The longest usual round trip between two etcd members; an election timeout "
+        "under ten of them is refused.",
     )
 
 
@@ -62,9 +85,77 @@ class TcpTimings(Model):
     )
 
 
+class BalancerTcpTimings(Model):
+    """How fast the load balancer notices a client or member whose machine is gone."""
+
+    keepalives_idle: int = Field(
+        5, ge=1, le=32_767, description="Seconds of silence before the first keepalive."
+    )
+    keepalives_interval: int = Field(
+        1, ge=1, le=32_767, description="Seconds between two keepalives."
+    )
+    keepalives_count: int = Field(
+        3, ge=1, le=127, description="Unanswered keepalives until a connection is dead."
+    )
+    user_timeout: int = Field(
+        0,
+        ge=0,
+        le=3_600_000,
+        description="Milliseconds that sent data may stay unacknowledged; 0 is the kernel's own.",
+    )
+
+
+class ClientTimings(Model):
+    """What `pgstead dsn` gives clients along; what is left out is libpq's own."""
+
+    connect_timeout: int | None = Field(
+        None, ge=2, le=3600, description="Seconds that a client tries each address."
+    )
+    keepalives_idle: int | None = Field(
+        None, ge=1, le=32_767, description="Seconds of silence before the first keepalive."
+    )
+    keepalives_interval: int | None = Field(
+        None, ge=1, le=32_767, description="Seconds between two keepalives."
+    )
+    keepalives_count: int | None = Field(
+        None, ge=1, le=127, description="Unanswered keepalives until a connection is dead."
+    )
+    user_timeout: int | None = Field(
+        None,
+        ge=0,
+        le=3_600_000,
+        description="Milliseconds that sent data may stay unacknowledged; 0 is the kernel's own.",
+    )
+
+
+class WatchdogTimings(Model):
+    """When a machine whose Patroni hangs is reset; `postgres.watchdog` says by what."""
+
+    mode: Literal["required", "automatic", "off"] = Field(
+        "required",
+        description="required: a member without a working watchdog never leads. automatic: it is "
+        "used where it works. off: there is none. On the platform local there is none either way.",
+    )
+    safety_margin: int = Field(
+        -1,
+        ge=-1,
+        le=3600,
+        description="Seconds before the end of the leader's lease that it fires; -1 is half of "
+        "ttl. One that fires later, or within one loop_wait, is refused.",
+    )
+
+
 class Timings(Model):
     """The timings of a cluster."""
 
+    target: Target | None = Field(
+        None,
+        description="Where the other timings start from. fast (the default) is the fastest safe "
+        "set, patroni what Patroni, HAProxy and PostgreSQL do by themselves, seeds the Terraform "
+        "modules' own example, slow for machines that stall for seconds. A time such as 40s is "
+        "the calmest set with which the loss of the leader's machine costs no more. What is "
+        "given beside it wins.",
+    )
     ttl: int = Field(
         20,
         ge=1,
@@ -107,7 +198,9 @@ class Timings(Model):
         default_factory=CheckTimings, description="How the load balancer finds the primary."
     )
     connect: Duration = Field(
-        "1s", description="How long the load balancer waits for a connection to a member."
+        "300ms",
+        description="How long the load balancer waits for a connection to a member, and before it "
+        "tries again.",
     )
     idle: Duration = Field(
         "24h",
@@ -118,6 +211,17 @@ class Timings(Model):
         default_factory=TcpTimings,
         description="How fast PostgreSQL notices a machine that is gone.",
     )
+    balancer_tcp: BalancerTcpTimings = Field(
+        default_factory=BalancerTcpTimings,
+        description="How fast the load balancer notices a machine that is gone.",
+    )
+    client: ClientTimings = Field(
+        default_factory=ClientTimings, description="What `pgstead dsn` gives clients along."
+    )
+    watchdog: WatchdogTimings = Field(
+        default_factory=WatchdogTimings,
+        description="When a machine whose Patroni hangs is reset.",
+    )
     wal_sender_timeout: Duration = Field(
         "5s", description="How long the primary waits for a silent standby."
     )
@@ -127,3 +231,8 @@ class Timings(Model):
     wal_retrieve_retry_interval: Duration = Field(
         "1s", description="How long a standby waits before it tries to stream again."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _start_from_target(cls, data: Any) -> Any:
+        return with_target(data) if isinstance(data, dict) else data

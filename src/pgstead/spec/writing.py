@@ -17,7 +17,7 @@ _BASE: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _BLOCK = re.compile(r"(?:[!-~](?:[ -~]*[!-~])?\n)+")
 """Lines that stay as they are in a literal block: printable, no spaces at either end."""
 
-_SETTINGS = ("platform", "state", "production")
+_SETTINGS = ("platform", "state", "production", "sentinel")
 _FLAT_LENGTH = 60
 
 

@@ -24,7 +24,7 @@ ACCESS = Access(("ssh-ed25519 BBBB pgstead",), ("PRIVATE\nKEY\n", "ssh-ed25519 C
 
 
 def made(**guest: Any) -> FirstBoot:
-    return first_boot(conventional(machine(**guest)), ACCESS, data_serial="pgstead-data")
+    return first_boot(conventional(machine(**guest)), ACCESS, data_ids=("virtio-pgstead-data",))
 
 
 def parts(first: FirstBoot) -> dict[str, str]:

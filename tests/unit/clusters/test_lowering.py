@@ -92,9 +92,12 @@ def test_etcd(resources: dict[str, Resource]) -> None:
     }
 
 
-def test_root_without_password_leaves_only_authentication_to_compare() -> None:
+def test_without_an_administrators_password_only_authentication_is_compared() -> None:
     (found,) = lowering.lower([etcd("etcd-1", EtcdAccess(None))], digest)
     assert found.values == {"authentication": "on"}
+    own = EtcdAccess(None, operator_password="own-secret")
+    (found,) = lowering.lower([etcd("etcd-1", own)], digest)
+    assert found.values == {"authentication": "on", "user:pgstead-operator": digest("own-secret")}
     assert lowering.lower([etcd("etcd-1")], digest) == ()
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from pgstead.engine.lock import Holder, check_held, force_unlock, holder_of, is_free, kind_of, lock
 from pgstead.engine.lock_postgresql import NAME_BYTES, _from_name, _to_name, lock_key
-from pgstead.engine.state import State, default_url, open_state
+from pgstead.engine.state import State, open_state
 from pgstead.errors import StateError
 
 HOLD = """
@@ -26,18 +26,6 @@ with lock(open_state(sys.argv[1], "demo", create=True), "up"):
     print("held", flush=True)
     sys.stdin.read()
 """
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return default_url(tmp_path / "stack.yaml", "demo")
-
-
-@pytest.fixture
-def state(url: str) -> Iterator[State]:
-    opened = open_state(url, "demo", create=True)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -36,18 +35,6 @@ RECORDED = Recorded(
     holds_data=True,
     only_copy=True,
 )
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return default_url(tmp_path / "stack.yaml", "demo")
-
-
-@pytest.fixture
-def state(url: str) -> Iterator[State]:
-    opened = open_state(url, "demo", create=True)
-    yield opened
-    opened.close()
 
 
 def database_file(folder: Path) -> Path:

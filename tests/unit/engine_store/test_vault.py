@@ -6,30 +6,17 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pgstead.engine.crypto import Cipher, key_text, new_key, parse_key
 from pgstead.engine.keys import KEY, KEY_FILE, NEW_KEY, NEW_KEY_FILE, KeyPlace, key_place
-from pgstead.engine.state import State, default_url, open_state
+from pgstead.engine.state import State, open_state
 from pgstead.engine.vault import Vault
 from pgstead.errors import StateError
 
 PLAIN = {"password/a": b"correct horse battery", "address/b": b"127.9.9.9"}
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return default_url(tmp_path / "stack.yaml", "demo")
-
-
-@pytest.fixture
-def state(url: str) -> Iterator[State]:
-    opened = open_state(url, "demo", create=True)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

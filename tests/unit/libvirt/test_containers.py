@@ -120,12 +120,12 @@ def test_what_containers_cannot_have_is_refused(settings: dict[str, str], words:
 
 
 def test_data_in_a_folder_gets_its_owner_and_no_file_system() -> None:
-    script = first_boot_script(machine(), None)
+    script = first_boot_script(machine(), ())
     assert "mkfs" not in script
     assert 'chown -R thing:"$(id -gn thing)" "$mount"' in script
     without = machine()
     without = replace(without, guest=replace(without.guest, data_disk=None))
-    assert "mount=" not in first_boot_script(without, None)
+    assert "mount=" not in first_boot_script(without, ())
 
 
 def test_an_image_is_unpacked_once_and_again_if_that_was_interrupted(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 pytest.importorskip("libvirt")
 
+from pgstead import programs
 from pgstead.errors import SpecError
-from pgstead.image import tools
 from pgstead.operations.doctor import doctor as every_doctor
 from pgstead.platforms.finding import Finding
 from pgstead.platforms.libvirt import doctor as module
@@ -82,7 +82,7 @@ def test_a_host_that_is_down_says_how_it_is_started() -> None:
 
 
 def test_programs_are_named_with_their_packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SEARCHED", "/nowhere")
+    monkeypatch.setattr(programs, "SYSTEM_PATH", "/nowhere")
     found = named(doctor(Settings(uri="qemu+unix:///system?socket=/nowhere")))
     assert found["qemu-system-x86_64"].package == "qemu-system-x86"
     assert found["libvirtd"].package == "libvirt-daemon-system"
@@ -119,11 +119,13 @@ def test_without_the_libraries_nothing_else_is_asked(monkeypatch: pytest.MonkeyP
 
 
 def test_building_an_image_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tools, "missing", lambda: {"mmdebstrap": "mmdebstrap"})
+    lacking = ("mmdebstrap", "/usr/lib/grub/i386-pc/boot.img")
+    monkeypatch.setattr(programs, "find", lambda name: None if name in lacking else f"/bin/{name}")
     found = named(list(every_doctor("image", None, fix=False, say=print)))
     assert not found["mmdebstrap"].ok
     assert found["mmdebstrap"].package == "mmdebstrap"
-    assert found["qemu-img"].ok
+    assert found["/usr/lib/grub/i386-pc/boot.img"].package == "grub-pc-bin"
+    assert found["qemu-img"].path == "/bin/qemu-img"
     assert "rights" in found
 
 

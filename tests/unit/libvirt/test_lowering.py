@@ -16,9 +16,9 @@ pytest.importorskip("libvirt")
 
 from pgstead.engine.resource import Recorded
 from pgstead.machine import Disk, Nic, OnChange, Size
+from pgstead.platforms.guests.keys import derived
+from pgstead.platforms.guests.spreading import spread
 from pgstead.platforms.libvirt import domain_xml, networks
-from pgstead.platforms.libvirt.keys import derived
-from pgstead.platforms.libvirt.lower import spread
 from pgstead.platforms.libvirt.platform import LibvirtPlatform
 from pgstead.platforms.libvirt.seed import seed_image
 from pgstead.redaction import redact
@@ -103,9 +103,9 @@ def test_a_domain_is_read_back() -> None:
 
 def test_members_of_a_kind_are_spread_and_stay_where_they_are() -> None:
     names = [machine(f"m{number}") for number in range(4)]
-    assert list(spread(names, ("a", "b"), {}).values()) == ["a", "b", "a", "b"]
+    assert list(spread(names, ("a", "b"), {}, key="host").values()) == ["a", "b", "a", "b"]
     there = Recorded("machine.m0", "machine", {}, place={"host": "b"})
-    placed = spread(names, ("a", "b", "c"), {"machine.m0": there})
+    placed = spread(names, ("a", "b", "c"), {"machine.m0": there}, key="host")
     assert placed == {"m0": "b", "m1": "a", "m2": "c", "m3": "a"}
 
 

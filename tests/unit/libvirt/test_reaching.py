@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("libvirt")
 
-from pgstead.platforms.libvirt.keys import Keys
+from pgstead.platforms.guests.keys import Keys
 from pgstead.platforms.libvirt.reaching import reach_of, way
 from pgstead.reach.guest import GuestReach
 from pgstead.reach.guest_agent import AgentTransport

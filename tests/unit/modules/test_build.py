@@ -33,7 +33,8 @@ def _also(tree: Tree, **changes: Any) -> Tree:
 
 def test_every_module_is_there() -> None:
     names = {"etcd-server", "patroni-server", "postgres-load-balancer", "postgres-server"}
-    assert set(MODELS) == names | {f"kvm-{name}" for name in names}
+    of_old = {f"kvm-{name}" for name in names} | {"openstack-etcd-server"}
+    assert set(MODELS) == names | of_old
     for name, kind in KINDS.items():
         assert kind.model.model_fields["source"].default == name
         assert {"ip", "name", "endpoint"} <= set(kind.outputs)
@@ -98,6 +99,8 @@ def test_two_machines_have_two_names(build_all: Build, server: Tree) -> None:
 def test_a_machine_needs_a_name(build_all: Build, server: Tree) -> None:
     with pytest.raises(SpecError, match=r"modules\.a\.name"):
         build_all({"a": {key: value for key, value in server.items() if key != "name"}})
+    (named,) = build_all({"a": {**server, "name": "mine"}}).machines
+    assert named.name == "mine"
 
 
 def test_modules_may_name_their_own_and_each_others_outputs(build_all: Build, etcd: Tree) -> None:
@@ -300,7 +303,8 @@ def test_one_given_authority_is_one_however_often_it_is_given(
     del own["ca"]
     given = {"key": "a key", "key_algorithm": "RSA", "certificate": GIVEN}
     machines = build_all({"a": {**etcd, "ca": given}, "b": own}, materials=materials).machines
-    assert len({request.authority for request in materials.asked.values()}) == 1
+    (name,) = {request.authority for request in materials.asked.values()}
+    assert materials.authority(name) == Authority(f"{GIVEN}\n", "a key")
     first, second = (machine.membership for machine in machines)
     assert isinstance(first, EtcdMember)
     assert isinstance(second, LoadBalancer)

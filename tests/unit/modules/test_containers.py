@@ -310,6 +310,44 @@ def test_a_download_lays_down_all_programs_or_none(make: Make, etcd: Tree, tmp_p
     assert [one.name for one in folder.parent.iterdir()] == ["etcd"]
 
 
+def test_a_release_is_found_in_its_list(make: Make, etcd: Tree, tmp_path: Path) -> None:
+    """The script itself: its curl gives the archive, or the list, by the URL's end."""
+    machine = make({**etcd, "etcd_version": "v3.5.21"}, platform="memory")
+    script = tmp_path / "download"
+    script.write_text(_file(machine, f"{SCRIPTS}/download").content)
+    archive, bin_folder = _archive(tmp_path), tmp_path / "bin"
+    _program(bin_folder / "dpkg", "echo riscv64")
+    _program(
+        bin_folder / "curl",
+        'while [ "$1" != --output ]; do shift; done\n'
+        f'echo "$3" >> {tmp_path}/asked\n'
+        f'case $3 in */SHA256SUMS) cp {tmp_path}/sums "$2" ;; *) cp {archive} "$2" ;; esac',
+    )
+    good = subprocess.run(["sha256sum", archive], capture_output=True, check=True, text=True)
+    (command,) = [one for one in machine.software.setup if one.name == "download-etcd"]
+    url, sums = command.argv[2:4]
+    (tmp_path / "opt").mkdir()
+
+    def fetch(listed: str) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "sums").write_text(f"{'0' * 64}  other.tar.gz\n{listed}\n")
+        words = ["/bin/sh", str(script), url, sums, str(tmp_path / "opt" / "etcd"), "etcd"]
+        path = {"PATH": f"{bin_folder}:/usr/bin:/bin"}
+        return subprocess.run(words, env=path, capture_output=True, check=False, text=True)
+
+    lacking = fetch("")
+    assert lacking.returncode != 0
+    assert "lacks etcd-v3.5.21-linux-riscv64.tar.gz" in lacking.stderr
+    assert fetch(f"{'1' * 64}  etcd-v3.5.21-linux-riscv64.tar.gz").returncode != 0
+    assert not list((tmp_path / "opt").iterdir())
+    assert fetch(f"{good.stdout.split()[0]}  etcd-v3.5.21-linux-riscv64.tar.gz").returncode == 0
+    assert (tmp_path / "opt" / "etcd" / "etcd").exists()
+    release = "https://github.com/etcd-io/etcd/releases/download/v3.5.21"
+    assert (tmp_path / "asked").read_text().split()[-2:] == [
+        f"{release}/etcd-v3.5.21-linux-riscv64.tar.gz",
+        f"{release}/SHA256SUMS",
+    ]
+
+
 def _archive(folder: Path) -> Path:
     inside = folder / "etcd-v3"
     inside.mkdir()

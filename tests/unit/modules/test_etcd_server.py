@@ -91,7 +91,11 @@ def test_given_certificates_are_the_operators_too(make: Make, etcd: Tree) -> Non
     operator = _member(machine).operator
     assert (operator.ca, operator.certificate, operator.key) == tuple(TLS.values())
     files = {file.path: file.content for file in machine.software.files}
-    assert files["/etc/etcd/tls/server.key"] == "key\n"
+    assert [files[f"/etc/etcd/tls/{name}"] for name in ("ca.crt", "server.crt", "server.key")] == [
+        "authority\n",
+        "certificate\n",
+        "key\n",
+    ]
 
 
 @pytest.mark.parametrize("change", [{"tls": TLS}, {"ca": None}])
@@ -179,11 +183,27 @@ def test_settings_are_the_users_to_say(make: Make, etcd: Tree) -> None:
         "auto_compaction_mode": "periodic",
         "auto_compaction_retention": "1h",
         "space_quota": 1 << 30,
+        "grpc_gateway_enabled": True,
+        "client_cert_auth": False,
     }
     conf = _conf(make({**etcd, "etcd": settings}))
     assert conf["auto-compaction-mode"] == "periodic"
     assert conf["auto-compaction-retention"] == "1h"
     assert conf["quota-backend-bytes"] == 1 << 30
+    assert conf["enable-grpc-gateway"] is True
+    assert conf["client-transport-security"]["client-cert-auth"] is False
+
+
+def test_whose_users_are_set_up_serves_the_way_to_do_so(build_all: Build, etcd: Tree) -> None:
+    """On every member: whichever is up is asked."""
+    members = [{"name": f"etcd-{n}", "ip": f"10.1.0.{n}"} for n in (1, 2)]
+    cluster = {"initial_token": "token", "initial_members": members}
+    one = {**etcd, "cluster": cluster, "authentication_bootstrap": {"bootstrap": True}}
+    two = {**etcd, "name": "etcd-2", "ip": "10.1.0.2", "cluster": cluster}
+    other = {**etcd, "name": "etcd-3", "ip": "10.1.0.3"}
+    other["cluster"] = {"initial_members": [{"name": "etcd-3", "ip": "10.1.0.3"}]}
+    machines = build_all({"a": one, "b": two, "c": other}).machines
+    assert [_conf(each)["enable-grpc-gateway"] for each in machines] == [True, True, False]
 
 
 def test_the_cluster_is_the_users_to_name(make: Make, etcd: Tree) -> None:
@@ -193,3 +213,5 @@ def test_the_cluster_is_the_users_to_name(make: Make, etcd: Tree) -> None:
     assert conf["initial-cluster-token"] == "mine"
     assert conf["initial-cluster-state"] == "new"
     assert conf["initial-cluster"] == "etcd-1=https://10.1.0.1:2380,etcd-2=https://10.1.0.2:2380"
+    joining = _conf(make({**etcd, "cluster": {**cluster, "is_initializing": False}}))
+    assert joining["initial-cluster-state"] == "existing"

@@ -150,12 +150,19 @@ def test_one_interface_that_is_the_hosts(make: Make, server: Tree) -> None:
 
 @pytest.mark.parametrize("key", ["libvirt_network", "libvirt_networks"])
 def test_interfaces_on_libvirt_networks_by_both_names(key: str, make: Make, etcd: Tree) -> None:
-    one = {"network_name": "lan", "network_id": "", "ip": "10.1.0.1", "mac": "aa:00:00:00:00:00"}
+    one: Tree = {"network_name": "lan", "network_id": "", "ip": "10.1.0.1"}
+    one |= {"mac": "aa:00:00:00:00:00", "prefix_length": "24", "dns_servers": ["10.1.0.253"]}
     other = {"network_id": "b10c", "network_name": "", "ip": "10.2.0.1", "gateway": "10.2.0.254"}
     machine = _guest(make, etcd, **{key: [one, other]})
     assert machine.address == "10.1.0.1"
     assert machine.guest.nics == (
-        Nic("10.1.0.1", network_name="lan", mac="aa:00:00:00:00:00"),
+        Nic(
+            "10.1.0.1",
+            network_name="lan",
+            mac="aa:00:00:00:00:00",
+            prefix_length=24,
+            dns_servers=("10.1.0.253",),
+        ),
         Nic("10.2.0.1", network_id="b10c", mac=None, gateway="10.2.0.254"),
     )
 
@@ -163,15 +170,22 @@ def test_interfaces_on_libvirt_networks_by_both_names(key: str, make: Make, etcd
 def test_a_single_interface_needs_no_list(make: Make, balancer: Tree) -> None:
     machine = _guest(make, balancer, libvirt_network=ON_A_NETWORK)
     assert machine.guest.nics == (Nic("10.1.0.1", network_name="lan", mac=None),)
+    by_id = {"network_id": "b10c", "ip": "10.1.0.2", "mac": "aa:00:00:00:00:00"}
+    machine = _guest(make, balancer, libvirt_network=by_id)
+    assert machine.guest.nics == (Nic("10.1.0.2", network_id="b10c", mac="aa:00:00:00:00:00"),)
     assert _guest(make, balancer, libvirt_network={}).address == "10.0.0.1"
 
 
 def test_several_interfaces_of_hosts(make: Make, etcd: Tree) -> None:
-    other = {**SHARED, "interface": "ens4", "ip": "10.2.0.1", "dns_servers": ["10.2.0.253"]}
+    other: Tree = {**SHARED, "interface": "ens4", "ip": "10.2.0.1", "dns_servers": ["10.2.0.253"]}
+    other |= {"gateway": "10.2.0.254", "mac": "AA:00:00:00:00:00"}
     machine = _guest(make, etcd, macvtap_interfaces=[SHARED, other])
     assert [one.macvtap for one in machine.guest.nics] == ["ens3", "ens4"]
     assert machine.guest.nics[0].prefix_length == 24
-    assert machine.guest.nics[1].dns_servers == ("10.2.0.253",)
+    assert [one.address for one in machine.guest.nics] == ["10.1.0.1", "10.2.0.1"]
+    last = machine.guest.nics[1]
+    assert (last.dns_servers, last.gateway) == (("10.2.0.253",), "10.2.0.254")
+    assert last.mac == "aa:00:00:00:00:00"
     assert machine.guest.nics[0].match is None
 
 

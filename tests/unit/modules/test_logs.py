@@ -193,6 +193,7 @@ def test_fluent_bit_forwards_etcds_logs(make: Make, etcd: Tree) -> None:
     )
     assert (output["Shared_Key"], output["tls"], output["tls.verify"]) == ("made-up", "on", "on")
     assert output["tls.ca_file"] == f"@{{path:{DEFAULTS}/forward-ca.crt}}"
+    assert _file(machine, f"{DEFAULTS}/forward-ca.crt").content == f"{FORWARD['ca_cert']}\n"
     assert _conf(machine, "service").only("SERVICE").values["HTTP_Server"] == "off"
     main = fluentbit(_file(machine, "/etc/fluent-bit/pgstead.conf").content)
     parts = ("service", "inputs", "output")
@@ -202,12 +203,24 @@ def test_fluent_bit_forwards_etcds_logs(make: Make, etcd: Tree) -> None:
 
 
 def test_fluent_bit_forwards_patronis_logs_and_has_metrics(make: Make, patroni: Tree) -> None:
-    tree = _logging(patroni, patroni_tag="pg", metrics={"enabled": True, "port": 2021})
+    metrics = {"enabled": True, "port": 2021}
+    tree = _logging(patroni, patroni_tag="pg", node_exporter_tag="exporter", metrics=metrics)
     machine = make(tree, platform="memory")
-    first = _conf(machine, "inputs").inner[0].values
+    first, second = (one.values for one in _conf(machine, "inputs").inner)
+    assert (second["Tag"], second["Systemd_Filter"]) == (
+        "exporter",
+        "_SYSTEMD_UNIT=prometheus-node-exporter.service",
+    )
     assert (first["Tag"], first["Systemd_Filter"]) == ("pg", "_SYSTEMD_UNIT=patroni.service")
     service = _conf(machine, "service").only("SERVICE").values
     assert (service["HTTP_Server"], service["HTTP_Port"]) == ("on", "2021")
+
+
+def test_fluent_bit_is_left_out_unless_enabled(make: Make, etcd: Tree, patroni: Tree) -> None:
+    for tree in (etcd, patroni):
+        machine = make(_logging(tree, enabled=False), platform="memory")
+        assert not [path for path in _paths(machine) if "fluent-bit" in path]
+        assert "fluent-bit" not in {one.name for one in machine.software.services}
 
 
 def test_fluent_bit_takes_a_reload(make: Make, etcd: Tree) -> None:
@@ -289,6 +302,9 @@ def test_the_configuration_may_come_from_etcd(new: bool, make: Make, etcd: Tree)
     settings = _settings(machine)
     assert settings["etcd"]["prefix"] == "/fluent-bit/etcd-1/"
     assert settings["etcd"]["user"] == "logs:made-up"
+    assert settings["etcd"]["endpoints"] == ["10.9.0.1:2379"]
+    trusted = settings["etcd"]["ca"].removeprefix("@{path:").removesuffix("}")
+    assert _file(machine, trusted).content == "<authority of etcd>\n"
     (first,) = [one for one in machine.software.setup if one.name == "fluent-bit-configuration"]
     assert (first.argv[-1], first.creates) == ("--defaults", f"{current}/index.conf")
     names = [one.name for one in machine.software.services]
@@ -317,6 +333,8 @@ def test_the_configuration_may_come_from_git(make: Make, patroni: Tree) -> None:
     source = "/etc/fluent-bit-customization/source"
     assert git["trusted_keys"] == [f"@{{path:{source}/trusted-1.asc}}"]
     assert _file(machine, f"{source}/client-ssh.key").mode == 0o600
+    assert _file(machine, f"{source}/client-ssh.key").content == "<private key>\n"
+    assert _file(machine, f"{source}/trusted-1.asc").content == "<a key>\n"
     assert {"git", "gpg", "openssh-client"} <= {one.name for one in machine.software.packages}
 
 

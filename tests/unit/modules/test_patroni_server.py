@@ -72,6 +72,9 @@ def test_replication_by_quorum_and_without_synchrony(make: Make, patroni: Tree) 
     settings = _member(machine).settings
     assert settings["synchronous_mode"] is False
     assert settings["maximum_lag_on_failover"] == 1048576
+    lag = {"maximum_lag_on_failover": 7}
+    tree = _with(patroni, "patroni", is_synchronous=False, asynchronous_settings=lag)
+    assert _member(make(tree)).settings["maximum_lag_on_failover"] == 7
     assert "synchronous_mode_strict" not in settings
     assert _conf(machine)["postgresql"]["remove_data_directory_on_rewind_failure"] is False
 
@@ -126,7 +129,6 @@ def test_a_parameter_is_given_once(make: Make, patroni: Tree) -> None:
     ("values", "words"),
     [
         ({"ttl": 19}, "at least 20"),
-        ({"ttl": 20, "loop_wait": 5, "retry_timeout": 8}, "more than ttl 20"),
         ({"retry_timeout": 2}, "at least 3"),
         ({"loop_wait": 0}, "at least 1"),
         ({"scope": "a/b"}, "must match"),
@@ -192,6 +194,9 @@ def test_roles_and_databases_ride_on_the_member(make: Make, patroni: Tree) -> No
     assert access.databases == (Database("store", "app"),)
     users = _conf(make(tree))["postgresql"]["authentication"]
     assert users["rewind"]["password"] == "rewind's"
+    given = tree["postgres"]
+    assert users["superuser"]["password"] == given["superuser_password"] == "super"
+    assert users["replication"]["password"] == given["replicator_password"] == "replicator"
     assert all(user["sslmode"] == "verify-full" for user in users.values())
     assert set(_conf(make(patroni))["postgresql"]["authentication"]) == {
         "superuser",
@@ -245,6 +250,7 @@ def test_given_certificates_are_used_as_they_are(make: Make, patroni: Tree) -> N
     machine = make(_given(patroni))
     files = {file.path.rpartition("/")[2]: file.content for file in machine.software.files}
     assert (files["etcd-ca.crt"], files["patroni-client.key"]) == ("D\n", "F\n")
+    assert (files["server.crt"], files["server.key"], files["ca.crt"]) == ("B\n", "C\n", "A\n")
     operator = _member(machine).operator
     assert (operator.ca, operator.certificate, operator.key) == ("A", "E", "F")
     assert "cert" not in _conf(machine)["etcd3"]
@@ -278,6 +284,12 @@ def test_what_is_known_to_hurt_is_warned_about(make: Make, patroni: Tree) -> Non
     assert _cautions(make(same), *words) == [False, False, False, True, False, False]
     loose = _with(tree, "patroni", synchronous_settings={"strict": False})
     assert _cautions(make(loose), *words) == [False, False, False, False, True, False]
+    short = _with(tree, "patroni", loop_wait=5)
+    (warning,) = make(short).warnings
+    assert "patroni.ttl is 20, but should be at least loop_wait + 2 x retry_timeout" in warning
+    assert "patroni.readthedocs.io" in warning
+    late = _with(tree, "patroni", watchdog_safety_margin=0)
+    assert "after the lease's end" in make(late).warnings[0]
     none = _with(tree, "patroni", is_synchronous=False)
     assert _cautions(make(none), *words) == [False, False, False, False, False, True]
 
@@ -325,11 +337,21 @@ def test_a_leader_that_hangs_is_reset_by_what_is_wanted(make: Make, patroni: Tre
         "device": "/dev/watchdog",
         "safety_margin": -1,
     }
-    hard = make(_with(patroni, "patroni", watchdog="i6300esb"), platform="memory")
+    hard = make(
+        _with(patroni, "patroni", watchdog="i6300esb", watchdog_safety_margin=5), platform="memory"
+    )
+    assert _conf(hard)["watchdog"]["safety_margin"] == 5
     assert hard.guest.watchdog == "i6300esb"
     texts = {file.path: file.content for file in hard.software.files}
     assert texts["/etc/modules-load.d/pgstead.conf"] == "i6300esb\n"
     assert "modprobe i6300esb\n" in texts["/usr/local/lib/pgstead/watchdog"]
+    gentle = make(_with(patroni, "patroni", watchdog_mode="automatic"), platform="memory")
+    assert _conf(gentle)["watchdog"]["mode"] == "automatic"
+    without = make(
+        _with(patroni, "patroni", watchdog="i6300esb", watchdog_mode="off"), platform="memory"
+    )
+    assert _conf(without)["watchdog"] == {"mode": "off"}
+    assert without.guest.watchdog is None
     none = make(_with(patroni, "patroni", watchdog="off"), platform="memory")
     assert _conf(none)["watchdog"] == {"mode": "off"}
     assert "watchdog" not in {one.name for one in none.software.setup}
@@ -364,3 +386,13 @@ def test_a_cluster_has_a_place_and_a_way_to_etcd(make: Make, patroni: Tree) -> N
     assert (conf["scope"], conf["namespace"], conf["name"]) == ("mine", "/db/", "first")
     assert conf["etcd3"]["hosts"] == ["10.9.0.1:2379"]
     assert (conf["etcd3"]["username"], conf["etcd3"]["password"]) == ("me", "made-up")
+
+
+def test_clients_are_given_along_what_is_said(make: Make, patroni: Tree) -> None:
+    assert _member(make(patroni)).client == ()
+    client = {"connect_timeout": 3, "keepalives_idle": 5, "user_timeout": 8000}
+    assert _member(make(_with(patroni, "postgres", client=client))).client == (
+        ("connect_timeout", "3"),
+        ("keepalives_idle", "5"),
+        ("tcp_user_timeout", "8000"),
+    )

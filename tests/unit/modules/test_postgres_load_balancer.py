@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pgstead.certificates import Authority
 from pgstead.errors import SpecError
 from pgstead.machine import Machine, OnChange
 from pgstead.membership import LoadBalancer
@@ -103,7 +104,8 @@ def test_fast_checks_that_cut_sessions(make: Make, balancer: Tree) -> None:
         "default-server inter 1s fastinter 300ms downinter 300ms fall 3 rise 1"
         " on-marked-down shutdown-sessions"
     )
-    assert line in _sections(machine)["defaults"]
+    told = ("connect 1s", "check 2s", "client 24h", "server 24h")
+    assert {line, *(f"timeout {each}" for each in told)} <= set(_sections(machine)["defaults"])
     assert machine.warnings == ()
 
 
@@ -179,6 +181,7 @@ def test_the_authority_of_old_has_its_own_periods(build_all: Build, balancer: Tr
     blueprint = build_all({"l": tree}, materials=materials)
     request = materials.asked["l/patroni-client"]
     assert (request.validity_hours, request.early_renewal_hours) == (876_000, 8_760)
+    assert materials.authority(request.authority) == Authority("authority", "key")
     assert sum("100 years" in warning for warning in blueprint.warnings) == 1
 
 
@@ -213,3 +216,21 @@ def test_a_registry_has_no_effect_and_is_told(make: Make, balancer: Tree) -> Non
 @pytest.mark.parametrize(("text", "value"), [("300ms", 0.3), ("1s", 1), ("2m", 120), ("500", 0.5)])
 def test_durations(text: str, value: float) -> None:
     assert seconds(text) == pytest.approx(value)
+
+
+def test_the_kernels_patience_is_set_on_both_sides(make: Make, balancer: Tree) -> None:
+    tcp = {"keepalives_idle": 7, "keepalives_interval": 2, "keepalives_count": 4}
+    machine = make(_with(balancer, tcp={**tcp, "user_timeout": 9000}))
+    sections = _sections(machine)
+    defaults = sections["defaults"]
+    for side in ("cli", "srv"):
+        lines = {f"{side}tcpka-idle 7s", f"{side}tcpka-intvl 2s", f"{side}tcpka-cnt 4"}
+        assert lines <= set(defaults)
+    assert any(line.endswith("tcp-ut 9000ms") and "default-server" in line for line in defaults)
+    assert any(line.endswith(":5432 tcp-ut 9000ms") for line in sections["listen primary"])
+
+
+def test_a_short_idle_timeout_is_warned_about_with_the_rule(make: Make, balancer: Tree) -> None:
+    (warning,) = (w for w in make(balancer).warnings if "timeouts.idle" in w)
+    assert "should be at least 10m" in warning
+    assert "PgBouncer" in warning

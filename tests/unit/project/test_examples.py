@@ -17,7 +17,7 @@ from pgstead.platforms.memory.platform import MemoryPlatform
 from pgstead.platforms.memory.world import World
 from pgstead.spec import Stack, expand, load, loads
 
-EXAMPLES = {"quickstart": 7, "libvirt": 8}
+EXAMPLES = {"quickstart": 7, "libvirt": 8, "openstack": 8}
 """The examples, with the number of their machines."""
 
 

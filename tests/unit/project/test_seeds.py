@@ -1,4 +1,4 @@
-"""The four modules of old: none of their variables is missing, and their examples plan.
+"""The five modules of old: none of their variables is missing, and their examples plan.
 
 What the variables are is written down here, from those modules' own documentation.
 """
@@ -7,19 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pgstead.certificates import CertificateRequest, issue, make_authority
 from pgstead.engine.compare import make_plan
 from pgstead.engine.plan import Action
-from pgstead.machine import Machine
+from pgstead.machine import Machine, Port
 from pgstead.modules.base import Context, Facts
 from pgstead.modules.build import Blueprint, build
 from pgstead.modules.fake import FakeMaterials
@@ -27,6 +24,7 @@ from pgstead.modules.registry import MODELS
 from pgstead.platforms.memory.platform import MemoryPlatform
 from pgstead.platforms.memory.world import World
 from pgstead.spec import load
+from support import sources
 
 MACHINE = """
 name vcpus memory volume_id cloud_init_volume_pool cloud_init_volume_name ssh_admin_user
@@ -116,6 +114,15 @@ VARIABLES = {
         {FORWARD.format("fluentbit.forward")}
         fluentbit.etcd.enabled {ETCD_STORE.format("fluentbit.etcd")}
     """,
+    "openstack-etcd-server": """
+        name namespace image_id flavor_id network_port network_port.id network_port.name
+        network_port.network_id network_port.security_group_ids network_port.admin_state_up
+        keypair_name etcd_version etcd_auto_compaction_mode etcd_auto_compaction_retention
+        etcd_space_quota is_initial_cluster initial_cluster_token initial_cluster
+        initial_cluster[].ip initial_cluster[].name
+        organization certificate_validity_period certificate_early_renewal_period
+        ca ca.key ca.key_algorithm ca.certificate bootstrap_authentication
+    """,
 }
 """Each module's variables, nested keys dotted, `[]` for an item of a list."""
 
@@ -140,6 +147,18 @@ DEFAULTS: dict[str, dict[str, object]] = {
         "etcd.client_cert_auth": True,
         "authentication_bootstrap.bootstrap": False,
         "fluentbit.enabled": False,
+    },
+    "openstack-etcd-server": {
+        "namespace": "",
+        "etcd_version": "v3.4.15",
+        "etcd_auto_compaction_mode": "revision",
+        "etcd_auto_compaction_retention": "1000",
+        "etcd_space_quota": 8 * 1024**3,
+        "is_initial_cluster": True,
+        "initial_cluster_token": "etcd-cluster",
+        "certificate_validity_period": 100 * 365 * 24,
+        "certificate_early_renewal_period": 99 * 365 * 24,
+        "bootstrap_authentication": False,
     },
 }
 """The defaults that those modules' documentation states."""
@@ -184,7 +203,7 @@ def tables(project: Path) -> dict[str, dict[str, tuple[str, str, str]]]:
     text = (project / "docs" / "seeds.md").read_text("utf-8")
     found: dict[str, dict[str, tuple[str, str, str]]] = {}
     for line in text.splitlines():
-        if title := re.fullmatch(r"## `(kvm-[a-z-]+)`", line):
+        if title := re.fullmatch(r"## `((?:kvm|openstack)-[a-z-]+)`", line):
             rows = found[title[1]] = {}
         elif row := re.fullmatch(r"\| `([^`]+)` \| (.+) \| (.+) \| (.+) \|", line):
             assert row[1] not in rows, f"{row[1]} stands twice"
@@ -199,7 +218,7 @@ def test_every_variable_has_a_row(
     assert sorted(tables[module]) == sorted(set(VARIABLES[module].split()))
 
 
-def test_rows_name_files_and_tests_that_exist(
+def test_rows_name_files_that_exist_and_tests_that_name_the_variable(
     tables: dict[str, dict[str, tuple[str, str, str]]], project: Path
 ) -> None:
     for rows in tables.values():
@@ -208,34 +227,31 @@ def test_rows_name_files_and_tests_that_exist(
                 assert (project / "src" / "pgstead" / "modules" / place).exists(), name
             proofs = re.findall(r"`([^`]+)::([^`]+)`", proof)
             assert proofs, f"{name} has no proof"
-            for file, test in proofs:
-                text = (project / "tests" / file).read_text("utf-8")
-                assert f"def {test}(" in text, f"{name}: {file}::{test}"
+            texts = [sources.of_test(project / "tests" / file, test) for file, test in proofs]
+            key = name.replace("[]", "").rpartition(".")[2]
+            word = re.compile(rf"(?<![a-z]){key}(?![a-z])")
+            assert any(map(word.search, texts)), f"{name}: {proof} does not mention {key}"
+
+
+def test_a_tests_source_is_all_that_it_uses_of_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "test_it.py"
+    file.write_text(
+        "from a import b\nONE = 'first'\nTWO = ('second', ONE)\nLOST = 'lost'\n"
+        "def given():\n    return TWO\n"
+        "@mark(LOST)\ndef test_other():\n    pass\n"
+        "def test_it(given):\n    assert b\n"
+    )
+    text = sources.of_test(file, "test_it")
+    assert "assert b" in text
+    assert "first" in text
+    assert "second" in text
+    assert "lost" not in text
+    assert "lost" in sources.of_test(file, "test_other")
+    with pytest.raises(KeyError):
+        sources.of_test(file, "test_no_more")
 
 
 # -- the examples
-
-
-@pytest.fixture(scope="session")
-def examples(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the examples, beside the certificates and keys that they read."""
-    folder = tmp_path_factory.mktemp("seeds")
-    shutil.copytree(project / "examples" / "seeds", folder, dirs_exist_ok=True)
-    now = datetime.now(UTC)
-    authority = make_authority("old", "old", now=now)
-    request = CertificateRequest("any", "old", common_name=None, organization="old")
-    pair = issue(request, authority, now=now)
-    texts = {
-        "admin.pub": "ssh-ed25519 AAAA admin\n",
-        "tls/ca.crt": authority.certificate,
-        "tls/ca.key": authority.key or "",
-        **{f"tls/{name}.crt": pair.certificate for name in ("server", "client")},
-        **{f"tls/{name}.key": pair.key for name in ("server", "client")},
-    }
-    (folder / "tls").mkdir()
-    for name, text in texts.items():
-        (folder / name).write_text(text)
-    return folder
 
 
 EXAMPLES = {
@@ -244,6 +260,7 @@ EXAMPLES = {
     "kvm-postgres-load-balancer": 1,
     "kvm-etcd-server-libvirt-network": 3,
     "kvm-etcd-server-macvtap": 3,
+    "openstack-etcd-server": 3,
 }
 """The examples, with the number of their machines."""
 
@@ -275,9 +292,22 @@ def test_an_examples_machines_are_guests(name: str, examples: Path) -> None:
 
 def _check_guest(machine: Machine) -> None:
     guest = machine.guest
+    if guest.cloud.flavor is not None:
+        return _check_server(machine)
     assert guest.os_disk.volume_id is not None or guest.os_disk.base is not None
     assert guest.seed_pool is not None
     assert (guest.admin.user, guest.admin.public_key) == ("ubuntu", "ssh-ed25519 AAAA admin")
     (card,) = guest.nics
     assert card.address == machine.address
     assert len({card.network_id, card.network_name, card.macvtap}) == 2
+    return None
+
+
+def _check_server(machine: Machine) -> None:
+    guest = machine.guest
+    assert (guest.os_disk.base, guest.cloud.flavor) == ("ubuntu", "micro")
+    assert guest.cloud.key_pair == "etcd-dev-external-keypair"
+    (card,) = guest.nics
+    assert (card.address, card.network_id) == (machine.address, "internal")
+    name = machine.name.replace("etcd-", "etcd-dev-").removesuffix("-dev")
+    assert card.port == Port(name=name, security_groups=("etcd-member-dev",))

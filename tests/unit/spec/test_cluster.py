@@ -120,7 +120,14 @@ def test_only_the_first_etcd_member_bootstraps_authentication() -> None:
             "name": "patroni",
             "password": "${passwords.etcd-patroni}",
             "prefixes": ["/service/shop/"],
-        }
+        },
+        {
+            "name": "sentinel",
+            "password": "${passwords.etcd-sentinel}",
+            "prefixes": ["/pgstead/sentinel/shop/"],
+            "read_prefixes": ["/service/shop/"],
+            "write_keys": ["/service/shop/leader"],
+        },
     ]
     assert "users" not in access[1]
 

@@ -76,6 +76,35 @@ def test_elsewhere_only_what_is_given_is_written() -> None:
     assert of(given, "etcd-1", "vcpus", "memory") == [4, None]
 
 
+def test_members_are_spread_over_zones() -> None:
+    made = stack(
+        "etcd: {machine: {availability_zones: [az-1, az-2], flavor: small}},"
+        " postgres: {machine: {boot_from_volume: true, volume_type: fast}}",
+        "kind: memory",
+    )
+    zones = [of(made, f"etcd-{number}", "availability_zone") for number in (1, 2, 3)]
+    assert zones == [["az-1"], ["az-2"], ["az-1"]]
+    assert of(made, "etcd-1", "flavor", "availability_zones") == ["small", None]
+    names = ("availability_zone", "boot_from_volume", "volume_type", "data_size")
+    assert of(made, "postgres-1", *names) == [None, True, "fast", None]
+
+
+def test_in_a_cloud_data_has_a_volume_of_its_own() -> None:
+    made = stack("", "kind: openstack, flavor: m1.small, image: debian")
+    assert [of(made, role, "data_size", "os_size", "vcpus") for role in ROLES] == [
+        [18, None, None],
+        [20, None, None],
+        [None, None, None],
+    ]
+    given = stack("etcd: {machine: {data_size: 0}}", "kind: openstack, data_size: 7")
+    assert [of(given, role, "data_size") for role in ROLES] == [[0], [7], [None]]
+
+
+def test_what_no_ssh_reaches_is_synced_as_it_is_copied() -> None:
+    made = stack("", "kind: openstack, delivery: user_data")
+    assert made.modules["postgres-1"].variables["patroni"]["bootstrap_without_sync"] is False
+
+
 def test_expanded_it_means_the_same() -> None:
     made = stack("etcd: {machine: {memory: 4096}}, machines: {chrony: {enabled: true}}")
     again = loads(expand(made), folder=Path("/stacks"), environ={})

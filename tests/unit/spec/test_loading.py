@@ -21,6 +21,7 @@ from pgstead.spec.cluster import Postgres
 
 PEM = "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----"
 KEY = "-----BEGIN PRIVATE KEY-----\nMII\n-----END PRIVATE KEY-----"
+KINDS = "local or libvirt or openstack or memory"
 
 
 def stack(text: str, **environ: str) -> Stack:
@@ -81,6 +82,7 @@ def test_a_cluster_may_be_given_some_of_its_passwords() -> None:
         "application",
         "etcd-root",
         "etcd-patroni",
+        "etcd-sentinel",
         "mine",
     ]
     assert made.passwords["superuser"].value == SecretStr("hunter2")
@@ -102,9 +104,9 @@ def test_a_file_for_the_memory_platform() -> None:
         ("name: 12\ncluster: {}\n", "name: expected text, given 12"),
         (f"name: {'x' * 41}\ncluster: {{}}\n", "name: must be 1 to 40"),
         ("name: x\nclutser: {}\n", "pgstead.yaml:2: clutser: unknown key; did you mean cluster?"),
-        ("name: x\nproduction: yes\ncluster:\n", 'production: expected true or false, given "yes"'),
-        ("name: x\nplatform: {kind: openstack}\ncluster:\n", "openstack comes in a later version"),
-        ("name: x\nplatform: {kind: lokal}\ncluster:\n", "expected local or libvirt or memory"),
+        ("name: x\nproduction: yes\ncluster:\n", 'production: expected true or false, given "'),
+        ("name: x\nplatform: {kind: openstack, os_size: 9}\ncluster:\n", "boot_from_volume is"),
+        ("name: x\nplatform: {kind: lokal}\ncluster:\n", f"expected {KINDS}"),
         ("name: x\nplatform: {usr: a, kind: local}\ncluster:\n", "did you mean user?"),
         ("name: x\nplatform: {kind: local, network: 10.0.0.0/24}\ncluster:\n", "127.0.0.0/8"),
         ("name: x\nplatform: {kind: local, network: 127.1.0.0/30}\ncluster:\n", "16 addresses"),
@@ -152,7 +154,7 @@ def test_what_is_wrong_in_several_places_is_told_at_once() -> None:
         ),
         ("pgstead.yaml:2", "prodction: unknown key; did you mean production?"),
         ("pgstead.yaml:3", "passwords.a b: a name is 1 to 63 letters, digits and inner - or _"),
-        ("pgstead.yaml:4", 'platform.kind: expected local or libvirt or memory, given "lokal"'),
+        ("pgstead.yaml:4", f'platform.kind: expected {KINDS}, given "lokal"'),
         ("pgstead.yaml:6", "cluster.etcd.membres: unknown key; did you mean members?"),
         ("pgstead.yaml:7", 'cluster.postgres.members: expected a whole number, given "many"'),
     ]

@@ -40,8 +40,12 @@ def timings(draw: st.DrawFn) -> dict[str, Any]:
         "loop_wait": loop_wait,
         "retry_timeout": retry,
         "failsafe_mode": draw(st.booleans()),
-        "idle": draw(durations),
+        "idle": draw(st.integers(1, 999).map("{}h".format)),  # a short one is refused
         "wal_sender_timeout": draw(durations),
+        "target": draw(st.sampled_from([None, "fast", "patroni", "slow"])),
+        "balancer_tcp": {"user_timeout": draw(st.integers(0, 60_000))},
+        "client": draw(st.sampled_from([{}, {"connect_timeout": 3, "user_timeout": 9000}])),
+        "watchdog": {"safety_margin": draw(st.sampled_from([-1, 1, 5]))},
         "etcd": {
             "heartbeat_interval": heartbeat,
             "election_timeout": draw(st.integers(5 * heartbeat, 9 * heartbeat)),

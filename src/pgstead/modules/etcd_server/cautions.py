@@ -6,12 +6,12 @@ from pgstead.modules.base import Context
 from pgstead.modules.etcd_server.variables import EtcdServer
 from pgstead.modules.parts.certificates import lifetime_cautions
 from pgstead.modules.parts.guest import without_effect
-from pgstead.modules.parts.software import fact
+from pgstead.modules.parts.software import fact, numbers
 
 __all__ = ["cautions"]
 
 LARGEST_QUOTA = 8 * 1024**3
-ON_GUESTS = ("etcd_download", "fluentbit", "fluentbit_dynamic_config")
+ON_GUESTS = ("etcd_download", "etcd_version", "fluentbit", "fluentbit_dynamic_config")
 
 
 def cautions(variables: EtcdServer, context: Context) -> tuple[str, ...]:
@@ -19,7 +19,7 @@ def cautions(variables: EtcdServer, context: Context) -> tuple[str, ...]:
     return (
         *lifetime_cautions(variables),
         *_quota(variables),
-        *_version(context),
+        *_version(variables, context),
         *without_effect(variables, context, *ON_GUESTS),
     )
 
@@ -36,8 +36,9 @@ def _quota(variables: EtcdServer) -> tuple[str, ...]:
     )
 
 
-def _version(context: Context) -> tuple[str, ...]:
-    version = fact(context, "etcd")
+def _version(variables: EtcdServer, context: Context) -> tuple[str, ...]:
+    wanted = None if context.facts.shares_kernel else variables.etcd_version
+    version = fact(context, "etcd") if wanted is None else numbers(wanted)
     if version is None or not (3, 5, 1) <= version <= (3, 5, 19):
         return ()
     text = ".".join(str(number) for number in version)

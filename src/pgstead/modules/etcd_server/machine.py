@@ -24,7 +24,14 @@ from pgstead.modules.etcd_server.cautions import cautions
 from pgstead.modules.etcd_server.variables import EtcdServer
 from pgstead.modules.parts.certificates import issue, operator, tls_files
 from pgstead.modules.parts.common import common_software
-from pgstead.modules.parts.downloads import download_software, downloaded
+from pgstead.modules.parts.downloads import (
+    Archive,
+    download_software,
+    downloaded,
+    etcd_release,
+    pinned,
+)
+from pgstead.modules.parts.etcd_minor import refused_minor
 from pgstead.modules.parts.fluentbit import fluentbit_software
 from pgstead.modules.parts.guest import guest
 from pgstead.modules.parts.model import reveal
@@ -44,10 +51,10 @@ STAGGER = 0.08
 open but not yet served, and waits for two seconds."""
 
 
-def machine(variables: EtcdServer, context: Context) -> Machine:
-    """The machine of an etcd member."""
+def machine(variables: EtcdServer, context: Context, *, common_name: str | None = None) -> Machine:
+    """The machine of an etcd member; its certificate's common name is its own by default."""
     address = context.materials.address(variables.name, variables.wanted_ip)
-    pair = _server_pair(variables, context, address)
+    pair = _server_pair(variables, context, address, common_name or variables.name)
     software = combine(
         _etcd(variables, context, address, pair),
         common_software(variables, context, address),
@@ -60,16 +67,18 @@ def machine(variables: EtcdServer, context: Context) -> Machine:
             install=variables.install_dependencies,
         ),
     )
+    member = _membership(variables, context, address, pair)
     return Machine(
         name=variables.name,
         module=context.module,
         address=address,
         software=software,
-        membership=_membership(variables, context, address, pair),
+        membership=member,
         warnings=cautions(variables, context),
         guest=guest(
             variables, context, address, data=Disk("data", mount=DATA, owner="etcd", mode=0o700)
         ),
+        refused=refused_minor(context, _version(variables, context), member),
     )
 
 
@@ -80,7 +89,9 @@ def shared(variables: EtcdServer) -> tuple[str, dict[str, object]]:
     }
 
 
-def _server_pair(variables: EtcdServer, context: Context, address: str) -> KeyPair:
+def _server_pair(
+    variables: EtcdServer, context: Context, address: str, common_name: str
+) -> KeyPair:
     """Its certificate is a client's, too: to its peers, and to itself behind the gateway.
 
     127.0.0.1 stands in it because that is where peers on one machine seem to come from,
@@ -93,7 +104,7 @@ def _server_pair(variables: EtcdServer, context: Context, address: str) -> KeyPa
         context,
         variables,
         "server",
-        common_name=variables.name,
+        common_name=common_name,
         hosts=(address, "127.0.0.1"),
         server=True,
         client=True,
@@ -129,14 +140,29 @@ def _etcd(variables: EtcdServer, context: Context, address: str, pair: KeyPair) 
 
 def _program(variables: EtcdServer, context: Context) -> tuple[str, Software]:
     """What runs, and what brings it: packages, or an archive on machines of their own."""
-    download = variables.etcd_download
+    archive = _archive(variables)
     if not variables.install_dependencies:
         return binary("etcd"), Software()
-    if download is None or context.facts.shares_kernel:
+    if archive is None or context.facts.shares_kernel:
         packages = (Package("etcd-server"), Package("etcd-client"))
         return binary("etcd"), Software(packages=packages)
-    fetched = download_software(download, "etcd", ("etcd", "etcdctl"))
-    return downloaded(download, "etcd", "etcd"), fetched
+    fetched = download_software(archive, "etcd", ("etcd", "etcdctl"))
+    return downloaded(archive, "etcd", "etcd"), fetched
+
+
+def _version(variables: EtcdServer, context: Context) -> str | None:
+    """The version that will run, as far as it is known: packages of guests bring their own."""
+    if context.facts.shares_kernel:
+        return context.facts.versions.get("etcd")
+    archive = _archive(variables) if variables.install_dependencies else None
+    return None if archive is None else archive.url.rpartition("/download/")[2]
+
+
+def _archive(variables: EtcdServer) -> Archive | None:
+    if variables.etcd_download is not None:
+        return pinned(variables.etcd_download)
+    version = variables.etcd_version
+    return None if version is None else etcd_release(version)
 
 
 def _service(program: str) -> Service:
@@ -167,6 +193,9 @@ def _configuration(variables: EtcdServer, context: Context, address: str) -> str
         token=cluster.initial_token,
         state="new" if cluster.is_initializing else "existing",
         etcd=variables.etcd,
+        # pgstead goes through it to set up users, and to replace members.
+        gateway=variables.etcd.grpc_gateway_enabled
+        or cluster.initial_token in context.etcd_managed,
         tls={
             "ca": path(f"{TLS}/ca.crt"),
             "certificate": path(f"{TLS}/server.crt"),
@@ -194,17 +223,27 @@ def _membership(variables: EtcdServer, context: Context, address: str, pair: Key
         operator=tls,
         client_port=CLIENT_PORT,
         peer_port=PEER_PORT,
-        access=_access(variables),
+        access=_access(variables, context),
     )
 
 
-def _access(variables: EtcdServer) -> EtcdAccess | None:
+def _access(variables: EtcdServer, context: Context) -> EtcdAccess | None:
     given = variables.authentication_bootstrap
     if not given.bootstrap:
         return None
+    password = reveal(given.root_password) or None
+    own = None if password else context.materials.password(f"{context.module}/operator")
     return EtcdAccess(
-        root_password=reveal(given.root_password) or None,
+        root_password=password,
+        operator_password=own,
         users=tuple(
-            EtcdUser(user.name, reveal(user.password), user.prefixes) for user in given.users
+            EtcdUser(
+                user.name,
+                reveal(user.password),
+                user.prefixes,
+                user.read_prefixes,
+                user.write_keys,
+            )
+            for user in given.users
         ),
     )

@@ -6,19 +6,39 @@ counterpart there says so in its description.
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from pgstead.modules.parts.downloads import Download
 from pgstead.modules.parts.fluentbit import EtcdFluentBit
 from pgstead.modules.parts.fluentbit_dynamic import DynamicConfiguration
 from pgstead.modules.parts.guest import DataGuest
-from pgstead.modules.parts.model import Address, HostName, Line, Many, Model, Secret
+from pgstead.modules.parts.model import (
+    Address,
+    Blank,
+    HostName,
+    Line,
+    Many,
+    Model,
+    Secret,
+    problem,
+)
+from pgstead.timings.rules import LEAST_HEARTBEATS
 
 __all__ = ["Authentication", "Cluster", "Etcd", "EtcdServer", "InitialMember", "Tls", "User"]
 
 GIBIBYTE = 1024**3
+
+
+def _release(text: str | None) -> str | None:
+    return text if text is None or text.startswith("v") else f"v{text}"
+
+
+EtcdVersion = Annotated[
+    Annotated[str, Field(pattern=r"^v?\d+\.\d+\.\d+$")] | None, Blank, AfterValidator(_release)
+]
+"""A release of etcd, as its makers write it: v3.4.15; an empty text is none."""
 
 
 class Etcd(Model):
@@ -40,7 +60,8 @@ class Etcd(Model):
         default=False,
         description=(
             "Whether to serve the JSON interface, which Patroni uses. Together with"
-            " client_cert_auth it wants client certificates without a common name."
+            " client_cert_auth it wants client certificates without a common name. Where"
+            " a member bootstraps authentication, all members serve it: pgstead goes through it."
         ),
     )
     client_cert_auth: bool = Field(
@@ -58,7 +79,7 @@ class Etcd(Model):
 
     @model_validator(mode="after")
     def _timeouts_fit(self) -> Self:
-        if self.election_timeout < 5 * self.heartbeat_interval:
+        if self.election_timeout < LEAST_HEARTBEATS * self.heartbeat_interval:
             raise ValueError(
                 f"election_timeout {self.election_timeout} ms is less than five times"
                 f" heartbeat_interval {self.heartbeat_interval} ms, which etcd refuses"
@@ -73,6 +94,12 @@ class User(Model):
     password: Secret = Field(description="Password of the user.")
     prefixes: Many[Line] = Field(
         default=(), description="Key prefixes the user may read and write."
+    )
+    read_prefixes: Many[Line] = Field(
+        default=(), description="Key prefixes the user may only read. Ours."
+    )
+    write_keys: Many[Line] = Field(
+        default=(), description="Single keys that the user may write. Ours."
     )
 
 
@@ -138,6 +165,10 @@ class EtcdServer(DataGuest):
     tls: Tls | None = Field(
         default=None, description="Certificates made elsewhere; instead of `ca`."
     )
+    etcd_version: EtcdVersion = Field(
+        default=None,
+        description="Release of etcd's makers to install instead of packages, on guests. Ours.",
+    )
     etcd_download: Download | None = Field(
         default=None,
         description="An archive of etcd to install instead of packages, on guests. Ours.",
@@ -154,6 +185,12 @@ class EtcdServer(DataGuest):
     def _one_source_of_certificates(self) -> Self:
         if (self.ca is None) == (self.tls is None):
             raise ValueError("give one of `ca`, which issues certificates, and `tls`")
+        return self
+
+    @model_validator(mode="after")
+    def _one_source_of_programs(self) -> Self:
+        if self.etcd_version is not None and self.etcd_download is not None:
+            raise problem("names a release, but etcd_download an archive", "etcd_version")
         return self
 
     @model_validator(mode="after")

@@ -41,6 +41,10 @@ AUTHORITIES = {"podman": "/etc/containers/certs.d", "docker": "/etc/docker/certs
 
 HUB = "docker.io"
 
+STOPS = ("INT", "QUIT", "TERM")
+TELLS = {"HUP": 1, "USR1": 10, "USR2": 12}
+"""Signals that end a server, and those that do not, with their numbers (signal(7))."""
+
 READY_SECONDS = 300.0
 """Within which a server in a container accepts; on a slow host, its runtime takes a minute."""
 
@@ -150,6 +154,8 @@ def container_software(
         credentials=CREDENTIALS if _has_credentials(container) else None,
         credentials_folder=FOLDER,
         plain_http=not (container.registry or ContainerRegistry()).encrypted,
+        stops=STOPS,
+        tells=TELLS,
         **values,
     )
     return Software(

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from pgstead.machine import Nic
+from pgstead.modules.parts.cloud import CloudServer, on_port
 from pgstead.modules.parts.model import (
     Address,
     Line,
@@ -69,11 +70,12 @@ def _schema(schema: dict[str, Any]) -> None:
     schema["anyOf"] = [items, {"type": "array", "items": items}]
 
 
-class Interfaces(Model):
+class Interfaces(CloudServer):
     """Variables that say what a machine is connected to; all are for guests, but for `ip`.
 
     Either lists of interfaces, or one interface by the variables network_id or
-    macvtap_interface and those about it, or neither: then the platform's network.
+    macvtap_interface and those about it, or a cloud's port, or none of them: then the
+    platform's network.
     """
 
     ip: MaybeAddress = Field(
@@ -120,7 +122,8 @@ class Interfaces(Model):
     @property
     def wanted_ip(self) -> str | None:
         """The address that these variables give, as `wanted_address` tells it from the tree."""
-        return self.ip or (self.listed[0].ip if self.listed else None)
+        port = self.network_port
+        return self.ip or (self.listed[0].ip if self.listed else port.ip if port else None)
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:
@@ -131,6 +134,8 @@ class Interfaces(Model):
         flat = [name for name in ("network_id", "macvtap_interface", "mac") if getattr(self, name)]
         if self.listed and flat:
             raise ValueError(f"{flat[0]} does not go with a list of interfaces: say it there")
+        if self.network_port is not None and (self.listed or flat):
+            raise problem("does not go with libvirt's interfaces: give one of them", "network_port")
         return self
 
     @model_validator(mode="after")
@@ -150,6 +155,9 @@ class Interfaces(Model):
     def _addresses_are_known(self) -> Self:
         if self.listed and self.ip is not None and self.listed[0].ip not in (None, self.ip):
             raise problem(f"is {self.ip}, but the first interface's is {self.listed[0].ip}", "ip")
+        port = self.network_port
+        if port is not None and self.ip is not None and port.ip not in (None, self.ip):
+            raise problem(f"is {self.ip}, but network_port's is {port.ip}", "ip")
         if any(one.ip is None for one in self.listed[1:]):
             raise ValueError("every interface but the first needs its ip")
         return self
@@ -160,12 +168,14 @@ def wanted_address(get: Callable[[str], Any]) -> Any:
 
     It is asked for before the variables are checked: whatever stands there may come back.
     """
-    lists = (get(name) for name in ("libvirt_network", "libvirt_networks", "macvtap_interfaces"))
+    names = ("libvirt_network", "libvirt_networks", "macvtap_interfaces", "network_port")
+    lists = (get(name) for name in names)
     return get("ip") or next((_first(one) for one in lists if one), None) or None
 
 
 def _first(interfaces: Any) -> Any:
-    first = interfaces[0] if isinstance(interfaces, Sequence) else interfaces
+    many = isinstance(interfaces, Sequence) and not isinstance(interfaces, str)
+    first = interfaces[0] if many else interfaces
     return first.get("ip") if isinstance(first, Mapping) else None
 
 
@@ -176,7 +186,7 @@ def network_cards(variables: Interfaces, address: str) -> tuple[Nic, ...]:
 
 def _cards(variables: Interfaces, address: str) -> Iterator[Nic]:
     if not variables.listed:
-        yield _flat(variables, address)
+        yield on_port(_flat(variables, address), variables)
     for one in variables.listed:
         libvirt = one if isinstance(one, LibvirtNetwork) else None
         yield Nic(

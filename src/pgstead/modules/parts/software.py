@@ -5,7 +5,7 @@ from __future__ import annotations
 from pgstead.machine import Software
 from pgstead.modules.base import Context
 
-__all__ = ["combine", "fact"]
+__all__ = ["combine", "fact", "numbers"]
 
 
 def combine(*parts: Software) -> Software:
@@ -23,7 +23,10 @@ def combine(*parts: Software) -> Software:
 def fact(context: Context, software: str) -> tuple[int, ...] | None:
     """The version of a software that will run, as numbers; None where it is not known."""
     text = context.facts.versions.get(software)
-    if text is None:
-        return None
-    numbers = text.lstrip("v").split("-")[0].split("+")[0].split(".")
-    return tuple(int(number) for number in numbers if number.isdigit())
+    return None if text is None else numbers(text)
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """The numbers of a version: `v3.4.15` has 3, 4 and 15."""
+    parts = version.lstrip("v").split("-")[0].split("+")[0].split(".")
+    return tuple(int(part) for part in parts if part.isdigit())

@@ -8,12 +8,13 @@ from pgstead.modules.base import Context
 from pgstead.modules.parts.certificates import lifetime_cautions
 from pgstead.modules.parts.guest import without_effect
 from pgstead.modules.parts.model import reveal
+from pgstead.modules.patroni_server.timings import patroni_timings
 from pgstead.modules.patroni_server.variables import Patroni, PatroniServer, Postgres
+from pgstead.timings.settings import Settings
+from pgstead.timings.warnings import sentences
 
 __all__ = ["cautions"]
 
-LONG_TTL = 60
-LONG_START = 30
 ON_GUESTS = (
     "fluentbit",
     "fluentbit_dynamic_config",
@@ -27,31 +28,13 @@ def cautions(variables: PatroniServer, context: Context) -> tuple[str, ...]:
     """Warnings about these variables, in whole sentences."""
     return (
         *lifetime_cautions(variables),
-        *_timings(variables.patroni),
+        *sentences(Settings(patroni=patroni_timings(variables.patroni))),
         *_replication(variables.patroni),
         *_passwords(variables.postgres),
         *_networks(variables.postgres, context),
         *_package(variables, context),
         *without_effect(variables, context, *ON_GUESTS),
     )
-
-
-def _timings(patroni: Patroni) -> Iterator[str]:
-    if patroni.ttl >= LONG_TTL:
-        yield (
-            f"patroni.ttl is {patroni.ttl} s: a dead primary is noticed, and writes go on, only"
-            " after about as long; 20 is the least Patroni takes."
-        )
-    if patroni.master_start_timeout >= LONG_START:
-        yield (
-            f"patroni.master_start_timeout is {patroni.master_start_timeout} s: a primary that"
-            " crashes and does not come back is waited for that long; 0 fails over at once."
-        )
-    if not patroni.failsafe_mode:
-        yield (
-            "patroni.failsafe_mode is off: if etcd cannot be reached, the primary steps down"
-            " although all members are well, and writes stop."
-        )
 
 
 def _replication(patroni: Patroni) -> Iterator[str]:

@@ -93,6 +93,7 @@ def machine(variables: PatroniServer, context: Context) -> Machine:
         ),
     )
     watchdog = variables.patroni.watchdog
+    off = variables.patroni.watchdog_mode == "off"
     return Machine(
         name=variables.name,
         module=context.module,
@@ -105,7 +106,7 @@ def machine(variables: PatroniServer, context: Context) -> Machine:
             context,
             address,
             data=Disk("data", mount=HOME, owner="postgres"),
-            watchdog=watchdog if watchdog == "i6300esb" else None,
+            watchdog=watchdog if watchdog == "i6300esb" and not off else None,
         ),
         postgresql=major.runs,
         refused=major.refused,
@@ -233,6 +234,7 @@ def _local_values(
         "pg_hba": _hba(variables, context),
         "users": _users(variables),
         "watchdog": _has_watchdog(variables, context),
+        "watchdog_mode": patroni.watchdog_mode,
         "safety_margin": patroni.watchdog_safety_margin,
     }
 
@@ -285,8 +287,9 @@ def _service(variables: PatroniServer, context: Context) -> Service:
 
 
 def _has_watchdog(variables: PatroniServer, context: Context) -> bool:
-    facts = context.facts
-    return variables.patroni.watchdog != "off" and facts.has_watchdog and not facts.shares_kernel
+    facts, patroni = context.facts, variables.patroni
+    wanted = "off" not in (patroni.watchdog, patroni.watchdog_mode)
+    return wanted and facts.has_watchdog and not facts.shares_kernel
 
 
 def _watchdog(variables: PatroniServer, context: Context) -> Software:
@@ -317,5 +320,6 @@ def _membership(variables: PatroniServer, address: str, tls: Credentials) -> Pat
         access=access(variables),
         api_port=API_PORT,
         port=PORT,
+        client=variables.postgres.client.options,
         sync_path=DATA if variables.patroni.bootstrap_without_sync else None,
     )

@@ -66,7 +66,13 @@ def shared(variables: PatroniServer) -> tuple[str, dict[str, object]]:
     values: dict[str, object] = {
         f"patroni.{key}": value
         for key, value in patroni.model_dump(
-            exclude={"name", "client_certificate", "client_key", "watchdog_safety_margin"}
+            exclude={
+                "name",
+                "client_certificate",
+                "client_key",
+                "watchdog_mode",
+                "watchdog_safety_margin",
+            }
         ).items()
     }
     values |= {f"postgres.{key}": value for key, value in postgres.model_dump(exclude=own).items()}

@@ -18,10 +18,12 @@ from pgstead.modules.parts.network import Network
 from pgstead.modules.parts.postgresql_packages import PackageSource
 from pgstead.modules.patroni_server.parameters import refuse_managed
 from pgstead.spec.machines import PatroniInstall, Watchdog
+from pgstead.timings.settings import WatchdogMode
 
 __all__ = [
     "Application",
     "Asynchronous",
+    "Client",
     "Etcd",
     "Parameter",
     "Patroni",
@@ -50,6 +52,37 @@ class Application(Model):
     password: Secret = Field(description="Password of the role.")
 
 
+class Client(Model):
+    """What `pgstead dsn` gives clients along; what is left out is libpq's own. Ours."""
+
+    connect_timeout: int | None = Field(
+        default=None, ge=2, description="How long each address is tried, in seconds."
+    )
+    keepalives_idle: int | None = Field(
+        default=None, ge=1, description="Silence before the first keepalive, in seconds."
+    )
+    keepalives_interval: int | None = Field(
+        default=None, ge=1, description="Pause between two keepalives, in seconds."
+    )
+    keepalives_count: int | None = Field(
+        default=None, ge=1, description="Unanswered keepalives until a connection is dead."
+    )
+    user_timeout: int | None = Field(
+        default=None,
+        ge=0,
+        description="How long sent data may stay unacknowledged, in milliseconds.",
+    )
+
+    @property
+    def options(self) -> tuple[tuple[str, str], ...]:
+        """The parameters of libpq (PostgreSQL manual, 34.1.2) and their values."""
+        given = self.model_dump(exclude_none=True)
+        return tuple(
+            ("tcp_user_timeout" if key == "user_timeout" else key, str(value))
+            for key, value in given.items()
+        )
+
+
 class Postgres(Model):
     """PostgreSQL of the cluster; the same on every member, but for the certificate."""
 
@@ -72,6 +105,9 @@ class Postgres(Model):
     )
     application: Application | None = Field(
         default=None, description="A role and a database for an application."
+    )
+    client: Client = Field(
+        default_factory=Client, description="What `pgstead dsn` gives clients along. Ours."
     )
     pg_hba: Many[Line] = Field(
         default=(),
@@ -200,6 +236,13 @@ class Patroni(Model):
             " virtual machine (i6300esb), or nothing (off). Ours."
         ),
     )
+    watchdog_mode: WatchdogMode = Field(
+        default="required",
+        description=(
+            "Whether a member without a working watchdog may lead (automatic) or not (required);"
+            " off: no watchdog. Ours."
+        ),
+    )
     use_pg_rewind: bool = Field(
         default=True, description="Whether a former primary catches up by pg_rewind."
     )
@@ -224,16 +267,6 @@ class Patroni(Model):
     client_key: Secret | None = Field(
         default=None, description="Private key of client_certificate, in PEM."
     )
-
-    @model_validator(mode="after")
-    def _timings_add_up(self) -> Self:
-        needed = self.loop_wait + 2 * self.retry_timeout
-        if needed > self.ttl:
-            raise ValueError(
-                f"loop_wait {self.loop_wait} + 2 x retry_timeout {self.retry_timeout} is more"
-                f" than ttl {self.ttl}: Patroni would shorten them by itself"
-            )
-        return self
 
 
 _GIVEN = (

@@ -8,11 +8,12 @@ from pgstead.modules.base import Context
 from pgstead.modules.parts.certificates import LONG, YEAR, lifetime_cautions
 from pgstead.modules.parts.containers import registry_cautions
 from pgstead.modules.parts.guest import without_effect
-from pgstead.modules.postgres_load_balancer.variables import HAProxy, PostgresLoadBalancer, seconds
+from pgstead.modules.postgres_load_balancer.timings import balancer_timings
+from pgstead.modules.postgres_load_balancer.variables import HAProxy, PostgresLoadBalancer
+from pgstead.timings.settings import Settings
+from pgstead.timings.warnings import sentences
 
 __all__ = ["cautions"]
-
-SHORT_IDLE = 600
 
 
 def cautions(variables: PostgresLoadBalancer, context: Context) -> tuple[str, ...]:
@@ -20,7 +21,7 @@ def cautions(variables: PostgresLoadBalancer, context: Context) -> tuple[str, ..
     return (
         *lifetime_cautions(variables),
         *_certificate(variables.haproxy),
-        *_sessions(variables.haproxy),
+        *sentences(Settings(balancer=balancer_timings(variables.haproxy))),
         *_container(variables, context),
         *without_effect(variables, context, "container_runtime", "fluentd"),
     )
@@ -34,24 +35,6 @@ def _certificate(haproxy: HAProxy) -> Iterator[str]:
             f"haproxy.patroni_client.certificate_validity_period is {years} years: a stolen key"
             f" stays good for as long. {YEAR} (one year) is enough, since `up` renews"
             " certificates without a restart."
-        )
-
-
-def _sessions(haproxy: HAProxy) -> Iterator[str]:
-    if seconds(haproxy.timeouts.idle) < SHORT_IDLE:
-        yield (
-            f"haproxy.timeouts.idle is {haproxy.timeouts.idle}: idle sessions of connection pools,"
-            " and queries that take longer, are cut; 24h leaves them alone."
-        )
-    if not haproxy.checks.shutdown_sessions_on_marked_down:
-        yield (
-            "haproxy.checks.shutdown_sessions_on_marked_down is false: sessions stay on a former"
-            " primary after a failover, where they hang or go on reading old data."
-        )
-    if haproxy.checks.fall == 1:
-        yield (
-            "haproxy.checks.fall is 1: a single failed check, e.g. a lost packet, takes the"
-            " primary out."
         )
 
 

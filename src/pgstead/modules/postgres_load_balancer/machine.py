@@ -33,7 +33,11 @@ from pgstead.modules.parts.fluentd import fluentd_software
 from pgstead.modules.parts.guest import guest
 from pgstead.modules.parts.software import combine
 from pgstead.modules.postgres_load_balancer.cautions import cautions
-from pgstead.modules.postgres_load_balancer.variables import HAProxy, PostgresLoadBalancer
+from pgstead.modules.postgres_load_balancer.variables import (
+    HAProxy,
+    PostgresLoadBalancer,
+    seconds,
+)
 from pgstead.render import haproxy_word, render
 
 __all__ = ["machine"]
@@ -42,6 +46,8 @@ CONFIGURATION = "/etc/haproxy/haproxy.cfg"
 TLS = "/etc/haproxy/tls"
 RUN = "/run/haproxy"
 PORT = 5432
+HELD_SECONDS = 3
+"""How long a client that connects is held while no member takes its connection."""
 
 IMAGE = "haproxy:3.0"
 """Where a registry is given and no image: a release that is supported for years."""
@@ -181,7 +187,7 @@ def _service(variables: PostgresLoadBalancer, context: Context) -> Service:
 def _configuration(haproxy: HAProxy, address: str) -> str:
     client = haproxy_word(path(f"{TLS}/patroni-client.pem"))
     ca = haproxy_word(path(f"{TLS}/ca.crt"))
-    lag = haproxy.read_only.maximum_lag
+    lag, tcp = haproxy.read_only.maximum_lag, haproxy.tcp
     return render(
         "pgstead.modules.postgres_load_balancer",
         "haproxy.cfg.j2",
@@ -189,10 +195,24 @@ def _configuration(haproxy: HAProxy, address: str) -> str:
         haproxy=haproxy,
         admin_socket=path(f"{RUN}/admin.sock"),
         check_options=_check_options(haproxy),
+        bind_options=f" tcp-ut {tcp.user_timeout}ms" if tcp.user_timeout else "",
+        held_seconds=HELD_SECONDS,
+        retries=_retries(haproxy),
+        silence=tcp.keepalives_idle + tcp.keepalives_interval * tcp.keepalives_count,
         check_server=f"check check-ssl port 4443 verify required ca-file {ca} crt {client}",
         replica_path=f"/replica?lag={lag.replace(' ', '')}" if lag else "/replica",
         tls={"server": path(f"{TLS}/server.pem"), "ca": path(f"{TLS}/ca.crt")},
     )
+
+
+def _retries(haproxy: HAProxy) -> int:
+    """How often a refused connection is tried again within `HELD_SECONDS`.
+
+    HAProxy pauses for `timeout connect`, at most a second, before it tries the same server again
+    (configuration manual, "retries"): the shorter it is, the sooner a new primary is found.
+    """
+    pause = min(seconds(haproxy.timeouts.connect), 1.0)
+    return max(int(HELD_SECONDS / pause) - 1, 0) if pause else 0
 
 
 def _check_options(haproxy: HAProxy) -> str:
@@ -203,6 +223,8 @@ def _check_options(haproxy: HAProxy) -> str:
     words += [f"fall {checks.fall}", f"rise {checks.rise}"]
     if checks.shutdown_sessions_on_marked_down:
         words.append("on-marked-down shutdown-sessions")
+    if haproxy.tcp.user_timeout:
+        words.append(f"tcp-ut {haproxy.tcp.user_timeout}ms")
     return " ".join(words)
 
 

@@ -40,6 +40,7 @@ __all__ = [
     "PostgresLoadBalancer",
     "ReadOnly",
     "Statistics",
+    "Tcp",
     "Timeouts",
     "seconds",
 ]
@@ -109,6 +110,25 @@ class Checks(Model):
     )
 
 
+class Tcp(Model):
+    """How soon the kernel notices a client or member that is gone without a word; ours."""
+
+    keepalives_idle: int = Field(
+        default=5, ge=1, description="Silence before the first keepalive, in seconds."
+    )
+    keepalives_interval: int = Field(
+        default=1, ge=1, description="Pause between two keepalives, in seconds."
+    )
+    keepalives_count: int = Field(
+        default=3, ge=1, description="Unanswered keepalives until a connection is dead."
+    )
+    user_timeout: int = Field(
+        default=0,
+        ge=0,
+        description="How long sent data may stay unacknowledged, in milliseconds; 0: the kernel's.",
+    )
+
+
 class ReadOnly(Model):
     """The endpoint for reads, on the streaming replicas; ours."""
 
@@ -163,6 +183,9 @@ class HAProxy(Model):
     )
     timeouts: Timeouts = Field(default_factory=Timeouts, description="How long HAProxy waits.")
     checks: Checks = Field(default_factory=Checks, description="Health checks of the members.")
+    tcp: Tcp = Field(
+        default_factory=Tcp, description="How soon a silent client or member is noticed."
+    )
     max_connections: int = Field(
         default=1000, ge=1, description="Most sessions at the same time. Ours."
     )

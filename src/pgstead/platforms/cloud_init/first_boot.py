@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from pgstead.machine import Machine, bind
+from pgstead.machine import File, Machine, bind
 from pgstead.platforms.cloud_init.multipart import multipart
 from pgstead.platforms.cloud_init.network import network_config
 from pgstead.platforms.cloud_init.script import NO_AUTOSTART, SCRIPT, first_boot_script
 from pgstead.platforms.cloud_init.units import unit, unit_path
 from pgstead.render import yaml_block
 
-NO_CLUSTER = "/etc/postgresql-common/createcluster.conf"
+NO_CLUSTER = File(
+    "/etc/postgresql-common/createcluster.conf", "create_main_cluster = false\n", mode=0o644
+)
 """Debian's packages make a PostgreSQL cluster of their own unless told not to."""
 
 VOLATILE = "/etc/tmpfiles.d/00-pgstead.conf"
@@ -28,12 +30,14 @@ class Access:
     """Who gets into the machine, and how it proves that it is itself.
 
     `host_key` is an OpenSSH private key and its public one, both ed25519. `packages` are
-    those that the platform needs for itself.
+    those that the platform needs for itself. `default_user` is whether the image's own first
+    user is made as well, who gets a cloud's key pair.
     """
 
     authorized_keys: tuple[str, ...] = ()
     host_key: tuple[str, str] | None = field(default=None, repr=False)
     packages: tuple[str, ...] = ()
+    default_user: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,25 +63,45 @@ def first_boot(
     access: Access,
     *,
     bindings: Mapping[str, str] = MappingProxyType({}),
-    data_serial: str | None = None,
+    data_ids: Sequence[str] = (),
 ) -> FirstBoot:
     """What sets up a machine whose tokens were replaced (`places.conventional`).
 
-    `bindings` replace bootstrap-only values in its files; `data_serial` is the serial
-    number of its data disk. Raises `PlatformError` for a network that is incomplete.
+    Parameters are those of `whole_user_data`. Raises `PlatformError` for a network that is
+    incomplete.
     """
-    parts = {
-        "access.yml": _access(machine, access),
-        "packages.yml": _packages(machine, access),
-        "files.yml": _files(machine, bindings),
-        "services.yml": _services(machine, data_serial),
-    }
-    user_data = multipart({name: _cloud_config(part) for name, part in parts.items() if part})
+    user_data = whole_user_data(machine, access, bindings=bindings, data_ids=data_ids)
     return FirstBoot(
         user_data=user_data,
         meta_data=_meta_data(machine, user_data),
         network_config=yaml_block(network_config(machine.guest.nics)) + "\n",
     )
+
+
+def whole_user_data(
+    machine: Machine,
+    access: Access,
+    *,
+    bindings: Mapping[str, str] = MappingProxyType({}),
+    data_ids: Sequence[str] = (),
+) -> str:
+    """User data that sets up a machine, and all that is on it.
+
+    `bindings` replace bootstrap-only values in its files; `data_ids` are the names that its
+    data disk may have in /dev/disk/by-id.
+    """
+    parts = {
+        "access.yml": _access(machine, access),
+        "packages.yml": _packages(machine, access),
+        "files.yml": _files(machine, bindings),
+        "services.yml": _services(machine, data_ids),
+    }
+    return multipart({name: _cloud_config(part) for name, part in parts.items() if part})
+
+
+def access_user_data(machine: Machine, access: Access) -> str:
+    """User data that lets pgstead in, and nothing else: the rest is pushed (`after_boot`)."""
+    return multipart({"access.yml": _cloud_config(_access(machine, access))})
 
 
 _MERGE = [
@@ -110,7 +134,7 @@ def _access(machine: Machine, access: Access) -> dict[str, Any]:
         "ssh_deletekeys": True,
         "ssh_genkeytypes": ["ed25519"],
         **_host_key(access),
-        "users": [_admin(machine, access)],
+        "users": [*(["default"] if access.default_user else []), _admin(machine, access)],
         "chpasswd": {"expire": False},
     }
 
@@ -151,9 +175,9 @@ def _packages(machine: Machine, access: Access) -> dict[str, Any]:
         return {}
     policy = {"path": NO_AUTOSTART, "permissions": "0755", "content": "#!/bin/sh\nexit 101\n"}
     cluster = {
-        "path": NO_CLUSTER,
-        "permissions": "0644",
-        "content": "create_main_cluster = false\n",
+        "path": NO_CLUSTER.path,
+        "permissions": f"{NO_CLUSTER.mode:04o}",
+        "content": NO_CLUSTER.content,
     }
     return {"package_update": True, "packages": wanted, "write_files": [policy, cluster]}
 
@@ -172,17 +196,23 @@ def _files(machine: Machine, bindings: Mapping[str, str]) -> dict[str, Any]:
     return {"write_files": files} if files else {}
 
 
-def _services(machine: Machine, data_serial: str | None) -> dict[str, Any]:
+def _services(machine: Machine, data_ids: Sequence[str]) -> dict[str, Any]:
+    files = after_boot(machine, data_ids)
+    written = [_file(one.path, f"{one.mode:04o}", one.content) for one in files]
+    return {"write_files": written, "runcmd": [[SCRIPT]]}
+
+
+def after_boot(machine: Machine, data_ids: Sequence[str]) -> tuple[File, ...]:
+    """What a machine needs besides its own files: units, and the script that is run last."""
     software, disk = machine.software, machine.guest.data_disk
     mount = disk.mount if disk else None
     units = [
-        _file(unit_path(one.name), "0644", unit(one, software.directories, mount))
+        File(unit_path(one.name), unit(one, software.directories, mount), mode=0o644)
         for one in software.services
     ]
     if lines := volatile(machine):
-        units.append(_file(VOLATILE, "0644", lines))
-    script = _file(SCRIPT, "0755", first_boot_script(machine, data_serial))
-    return {"write_files": [*units, script], "runcmd": [[SCRIPT]]}
+        units.append(File(VOLATILE, lines, mode=0o644))
+    return (*units, File(SCRIPT, first_boot_script(machine, data_ids), mode=0o755))
 
 
 def volatile(machine: Machine) -> str:

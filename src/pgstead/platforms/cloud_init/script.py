@@ -7,6 +7,7 @@ network does not work.
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 
 from pgstead.machine import Machine
 from pgstead.platforms.cloud_init.places import POSTGRESQL, postgresql_folder
@@ -23,8 +24,8 @@ FAILED = "pgstead: first boot failed"
 """What the script's last line on the console says."""
 
 
-def first_boot_script(machine: Machine, data_serial: str | None) -> str:
-    """The script; the data disk is the one with that serial number."""
+def first_boot_script(machine: Machine, data_ids: Sequence[str]) -> str:
+    """The script; the data disk is the first one that has one of those names in /dev/disk/by-id."""
     software, disk = machine.software, machine.guest.data_disk
     folders = [one for one in software.directories if not one.data]
     return render(
@@ -33,9 +34,7 @@ def first_boot_script(machine: Machine, data_serial: str | None) -> str:
         done=DONE,
         failed=FAILED,
         label=LABEL,
-        device=shlex.quote(f"/dev/disk/by-id/virtio-{data_serial}")
-        if disk and data_serial
-        else None,
+        devices=[shlex.quote(f"/dev/disk/by-id/{one}") for one in data_ids] if disk else [],
         mount=shlex.quote(disk.mount) if disk and disk.mount else None,
         owner=shlex.quote(disk.owner) if disk else "root",
         mode=f"{disk.mode:04o}" if disk else "0755",

@@ -11,7 +11,7 @@ from pgstead.errors import PlatformError
 from pgstead.platforms.libvirt import domains, networks
 from pgstead.platforms.libvirt.connection import Host, HostDown
 from pgstead.platforms.libvirt.ground import Ground
-from pgstead.spec.libvirt import span
+from pgstead.spec.virtual import span
 
 
 def allocate(ground: Ground, machines: Iterable[str], taken: Mapping[str, str]) -> dict[str, str]:

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 import libvirt
 
-from pgstead.engine.resource import Resource, Step, Steps, Unknown
-from pgstead.errors import NotReady, Refused
-from pgstead.machine import Disk, Machine, OnChange, significant
-from pgstead.platforms.libvirt import data, domains, inside, installing, lower, volumes
+from pgstead.engine.resource import Resource, Step, Steps
+from pgstead.errors import Refused
+from pgstead.machine import Disk, Machine, OnChange
+from pgstead.platforms.guests import lowering
+from pgstead.platforms.guests.pushing import settle, shutdown_seconds
+from pgstead.platforms.guests.updating import Inside
+from pgstead.platforms.libvirt import data, domains, lower, volumes
 from pgstead.platforms.libvirt.domain_xml import DATA_DEVICE, OS_DEVICE, resized
 from pgstead.platforms.libvirt.errors import explained
 from pgstead.platforms.libvirt.ground import Ground
 from pgstead.platforms.libvirt.guest import Guest
 from pgstead.platforms.libvirt.volumes import GIB, Volume
-from pgstead.platforms.software import STOPPED, Actions, actions
-
-SHUTDOWN_SECONDS = 120.0
-"""For a guest to end, besides the time that its services may take to stop."""
 
 
 class Changing:
@@ -30,13 +28,14 @@ class Changing:
         self.ground, self.resource = ground, resource
         self.machine: Machine = resource.body
         self.host = ground.host(resource.place)
+        self.inside = Inside(resource, self._guest)
 
     def steps(self, changed: Mapping[str, OnChange]) -> Steps:
         """What is outside first, then the files, then whatever has to be started again."""
         name = self.machine.name
         if lower.AUTOSTART in changed:
             yield Step(f"set whether {name} starts with its host", self._autostart)
-        for key in (lower.OS_DISK, lower.DATA_DISK):
+        for key in (lowering.OS_DISK, lowering.DATA_DISK):
             if key in changed:
                 yield Step(
                     f"grow the {key.partition(':')[2]} disk of {name}", partial(self._grow, key)
@@ -48,16 +47,16 @@ class Changing:
 
     def _started(self, changed: Mapping[str, OnChange]) -> Steps:
         name = self.machine.name
-        software = {key: effect for key, effect in changed.items() if key not in lower.OWN}
+        software = {key: effect for key, effect in changed.items() if lowering.is_inside(key)}
         if {lower.VCPUS, lower.MEMORY}.intersection(changed):
             yield Step(f"set processors and memory of {name}", self._resize)
-            yield Step(f"push files to {name}", partial(self._push_before_restart, software))
+            yield Step(f"push files to {name}", partial(self.inside.push_before_restart, software))
             yield Step(f"shut {name} down", self._shut_down)
             yield Step(f"start {name}", self._start)
-        elif lower.POWER in changed:
+        elif lowering.POWER in changed:
             yield Step(f"start {name}", self._start)
         elif software:
-            yield from self._software(software)
+            yield from self.inside.steps(software)
             return
         yield Step(f"wait until {name} is ready", self._wait_ready)
 
@@ -79,7 +78,7 @@ class Changing:
 
     def _grow(self, key: str) -> None:
         """The disk, then what is on it. Never smaller: raises `Refused`."""
-        is_data = key == lower.DATA_DISK
+        is_data = key == lowering.DATA_DISK
         guest = self.machine.guest
         disk = guest.data_disk if is_data else guest.os_disk
         assert disk is not None  # noqa: S101 - a key without a disk there is none
@@ -117,104 +116,8 @@ class Changing:
         settle(guest, self.resource)
         guest.wait_ready(self.machine.software.services)
 
-    # -- inside
-
-    def _software(self, changed: Mapping[str, OnChange]) -> Steps:
-        name = self.machine.name
-        running = self._running()
-        stopped = frozenset(one for one, value in running.items() if value == STOPPED)
-        todo = actions(self.machine.software, changed, stopped)
-        yield Step(f"push {_what(todo)} to {name}", partial(self._push, todo, changed))
-        for service in todo.reload:
-            yield Step(f"reload {service} on {name}", partial(self._reload, service))
-        for service in (*todo.start, *todo.restart):
-            word = "start" if service in todo.start else "restart"
-            yield Step(f"{word} {service} on {name}", partial(self._restart, service))
-
-    def _push(self, todo: Actions, changed: Mapping[str, OnChange]) -> None:
-        push(self._guest(), todo, changed)
-
-    def _push_before_restart(self, changed: Mapping[str, OnChange]) -> None:
-        """What is read at the start that follows; a machine that is off gets it after that."""
-        guest = self._guest()
-        if changed and guest.answers():
-            push(guest, actions(self.machine.software, changed), changed)
-
-    def _reload(self, service: str) -> None:
-        self._guest().reload(service)
-
-    def _restart(self, service: str) -> None:
-        self._guest().restart(service)
-
-    def _running(self) -> dict[str, Any]:
-        keys = [key for key in self.resource.attributes if key.startswith("running:")]
-        guest = self._guest()
-        if guest.reach is None:
-            return {}
-        found = inside.values(guest.reach, self.resource, keys, str)
-        return {key.partition(":")[2]: value for key, value in found.items()}
-
     def _guest(self) -> Guest:
         return self.ground.guest(self.resource)
-
-
-def _what(todo: Actions) -> str:
-    """What is brought to a machine, in words."""
-    packages = (f"the package {one.name}" for one in todo.install)
-    return ", ".join(("files", *packages, *(one.name for one in todo.setup)))
-
-
-def push(guest: Guest, todo: Actions, changed: Mapping[str, OnChange]) -> None:
-    """Write and remove files and units, install and set up; services are told later."""
-    units = [
-        key.partition(":")[2]
-        for key in changed
-        if key.startswith("service:") and key.partition(":")[2] not in todo.retire
-    ]
-    guest.retire(todo.retire)
-    guest.push(todo.push)
-    guest.remove(todo.remove)
-    installing.install(guest, todo.install)
-    installing.set_up(guest, todo.setup)
-    guest.push_units(units)
-
-
-def settle(guest: Guest, resource: Resource) -> None:
-    """Look into a machine that was just started, and put right what is not as it should be.
-
-    What could not be seen while it was off, or what changed since it was begun to be made.
-    """
-    if guest.reach is None:
-        return
-    keys = [key for key in resource.attributes if key not in lower.OWN]
-    seen = inside.values(guest.reach, resource, keys, _no_digest)
-    secrets = {
-        f"file:{file.path}": significant(file.content)
-        for file in guest.machine.software.files
-        if file.secret
-    }
-    wrong = {
-        key: attribute.on_change
-        for key, attribute in resource.attributes.items()
-        if key in keys and seen.get(key) != secrets.get(key, attribute.value)
-    }
-    unseen = [value.reason for value in seen.values() if isinstance(value, Unknown)]
-    if unseen:
-        raise NotReady(f"{guest.machine.name} cannot be looked into: {unseen[0]}")
-    if not wrong:
-        return
-    stopped = frozenset(key.partition(":")[2] for key, value in seen.items() if value == STOPPED)
-    todo = actions(guest.machine.software, wrong, stopped)
-    push(guest, todo, wrong)
-    for service in todo.reload:
-        guest.reload(service)
-    for service in (*todo.start, *todo.restart):
-        guest.restart(service)
-
-
-def _no_digest(text: str) -> str:
-    """Secret files are compared by their content here: no digest of them is at hand."""
-    return text
 
 
 def grow_volume(change: Changing, volume: Volume, disk: Disk, device: str) -> None:
@@ -236,9 +139,3 @@ def grow_volume(change: Changing, volume: Volume, disk: Disk, device: str) -> No
             domain.blockResize(device, wanted, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
         else:
             volume.handle.resize(wanted, 0)
-
-
-def shutdown_seconds(machine: Machine) -> float:
-    """How long a machine may take to shut down cleanly."""
-    slowest = max((one.stop_seconds for one in machine.software.services), default=0)
-    return SHUTDOWN_SECONDS + slowest

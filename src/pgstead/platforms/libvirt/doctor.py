@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pwd
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pgstead import programs
 from pgstead.errors import PgsteadError
-from pgstead.platforms.finding import Finding
+from pgstead.platforms.finding import Finding, program_finding
 from pgstead.platforms.libvirt import kvm, networks, volumes
 from pgstead.platforms.libvirt.connection import Host, Hosts
 from pgstead.platforms.libvirt.domain_xml import parsed
@@ -21,16 +21,9 @@ from pgstead.spec.libvirt import LibvirtPlatform as Settings
 LEAST_FREE = 10 * 1024**3
 """Bytes free in a pool below which no machine is made light-heartedly."""
 
-SEARCHED = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 EMULATOR = "libvirt-qemu"
 """The user that Debian's and Ubuntu's libvirt runs emulators as."""
 
-_ON_HOSTS = {
-    "qemu-system-x86_64": "qemu-system-x86",
-    "qemu-img": "qemu-utils",
-    "libvirtd": "libvirt-daemon-system",
-    "dnsmasq": "dnsmasq-base",
-}
 _START = "systemctl enable --now libvirtd; as another user than root, join the group libvirt"
 _KVM_HINT = (
     "switch virtualization on in the firmware, or pass it on to this virtual machine; until then"
@@ -42,20 +35,13 @@ def doctor(settings: Settings) -> list[Finding]:
     """Everything that machines on those hosts need, what is fine included."""
     found: list[Finding] = []
     if settings.reach == "ssh":
-        found.append(_program("ssh", "openssh-client"))
+        found += [program_finding(*each) for each in programs.SSH.items()]
     hosts = Hosts(hosts_of(settings))
     if any(host.is_local and driver_of(host).own_kernel for host in hosts):
-        found += [_program(name, package) for name, package in _ON_HOSTS.items()]
+        found += [program_finding(*each) for each in programs.OF_A_HOST.items()]
     for host in hosts:
         found += _host(host, settings)
     return found
-
-
-def _program(name: str, package: str) -> Finding:
-    path = shutil.which(name, path=SEARCHED)
-    if path is None:
-        return Finding(name, False, f"{name} is not installed", package=package)
-    return Finding(name, True, "found", path=path, package=package)
 
 
 def _host(host: Host, settings: Settings) -> Iterator[Finding]:

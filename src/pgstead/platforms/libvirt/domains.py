@@ -50,7 +50,8 @@ def check_free(host: Host, name: str, uuid: str, macs: set[str]) -> None:
             if domain.name() == name:
                 raise PlatformError(
                     f"a domain {name!r} exists on {host.name} and is not this stack's",
-                    hint="give the machine another name, or set platform.name_prefix",
+                    hint="give the machine another name, or set platform.name_prefix; if it is"
+                    " this stack's, and its state was lost: `pgstead adopt`",
                 )
             _check_macs(host, domain, macs)
 
@@ -94,6 +95,13 @@ def start(host: Host, domain: Any) -> None:
             domain.create()
         elif domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED:
             domain.resume()
+
+
+def suspend(host: Host, domain: Any) -> None:
+    """Have a domain stand still, its memory kept; one that does already is left so."""
+    with explained(f"suspension of {domain.name()}", host.name):
+        if domain.state()[0] != libvirt.VIR_DOMAIN_PAUSED:
+            domain.suspend()
 
 
 def shut_down(host: Host, domain: Any, seconds: float) -> None:

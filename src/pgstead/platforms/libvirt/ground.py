@@ -10,11 +10,11 @@ from typing import Any
 from pgstead.engine.resource import Recorded, Resource
 from pgstead.errors import PlatformError
 from pgstead.machine import Machine, Nic
+from pgstead.platforms.guests.keys import Keys
 from pgstead.platforms.libvirt import domains, kvm, networks, pools, volumes
 from pgstead.platforms.libvirt.connection import Host, Hosts
 from pgstead.platforms.libvirt.drivers import driver_of
 from pgstead.platforms.libvirt.guest import Guest
-from pgstead.platforms.libvirt.keys import Keys
 from pgstead.platforms.libvirt.naming import Naming
 from pgstead.reach.base import Reach
 from pgstead.spec.libvirt import LibvirtPlatform

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -12,62 +11,28 @@ from pgstead.machine import Disk, Machine, Nic, OnChange
 from pgstead.membership import StandaloneServer
 from pgstead.platforms import software
 from pgstead.platforms.base import Digest
-from pgstead.platforms.cloud_init import conventional, unit
+from pgstead.platforms.cloud_init import conventional
+from pgstead.platforms.guests.lowering import (
+    ADMIN,
+    DATA_DISK,
+    IMAGE,
+    INTERFACES,
+    KIND,
+    OFF,
+    ON,
+    OS_DISK,
+    POWER,
+    admin,
+    data_disk,
+    disk_size,
+    inside,
+)
 from pgstead.platforms.libvirt.connection import Host
 from pgstead.platforms.libvirt.drivers import driver_of
 from pgstead.platforms.libvirt.naming import Naming
 from pgstead.spec.libvirt import LibvirtPlatform
 
-KIND = "machine"
-ON, OFF = "on", "off"
-IMAGE, INTERFACES, ADMIN, POWER, AUTOSTART = "image", "interfaces", "admin", "power", "autostart"
-VCPUS, MEMORY, OS_DISK, DATA_DISK = "vcpus", "memory", "disk:os", "disk:data"
-SOFTWARE = "software"
-"""With no way into the machine: a digest of all of its software, as it was laid down."""
-
-OWN = frozenset(
-    (IMAGE, INTERFACES, ADMIN, POWER, AUTOSTART, VCPUS, MEMORY, OS_DISK, DATA_DISK, SOFTWARE)
-)
-"""The keys that are about the machine from outside; all others are about its inside."""
-
-
-def machine_name(address: str) -> str:
-    """The machine that a resource's address names."""
-    return address.removeprefix(f"{KIND}.")
-
-
-def spread(
-    machines: Iterable[Machine], hosts: tuple[str, ...], recorded: Mapping[str, Recorded]
-) -> dict[str, str]:
-    """Per machine, its host: where it is, else the one with the fewest members of its kind.
-
-    Among equals the first in the stack file's order: a single host's stack file stays as
-    it was when hosts are added, and new members go to the new ones.
-    """
-    known = list(machines)
-    placed: dict[str, str] = {}
-    for machine in known:
-        there = recorded.get(f"{KIND}.{machine.name}")
-        host = there.place.get("host") if there else None
-        if host is not None:
-            placed[machine.name] = str(host)
-    count: dict[tuple[str, str], int] = {}
-    for machine in known:
-        if machine.name in placed:
-            key = (_group(machine), placed[machine.name])
-            count[key] = count.get(key, 0) + 1
-    for machine in known:
-        if machine.name not in placed:
-            group = _group(machine)
-            host = min(hosts, key=lambda name: count.get((group, name), 0))
-            placed[machine.name] = host
-            count[group, host] = count.get((group, host), 0) + 1
-    return placed
-
-
-def _group(machine: Machine) -> str:
-    """Machines of one kind are spread evenly, whichever cluster they belong to."""
-    return type(machine.membership).__name__
+AUTOSTART, VCPUS, MEMORY = "autostart", "vcpus", "memory"
 
 
 def complete(machine: Machine, settings: LibvirtPlatform, host: Host, naming: Naming) -> Machine:
@@ -102,28 +67,8 @@ def _os_disk(disk: Disk, settings: LibvirtPlatform, host: Host) -> Disk:
 
 
 def _data_disk(machine: Machine, settings: LibvirtPlatform, host: Host) -> Disk | None:
-    """The module's disk, a wish for one fulfilled, or one for the folder that holds data."""
-    disk = machine.guest.data_disk
-    if disk is None:
-        disk = _wish(machine)
-    if disk is None:
-        return None
-    own = disk.size is not None or disk.volume_id is not None
-    size = disk.size if own else settings.data_size
-    if disk.volume_id is None and not size:
-        return None
-    return replace(disk, size=size, pool=disk.pool or host.pool)
-
-
-def _wish(machine: Machine) -> Disk | None:
-    data = [one for one in machine.software.directories if one.data]
-    if not data:
-        return None
-    first = data[0]
-    # PostgreSQL's tools want to make, move and remove their folder, so it is none mounted.
-    parent, _, last = first.path.rpartition("/")
-    mount = parent if last == "data" else first.path
-    return Disk("data", mount=mount, owner=first.owner)
+    disk = data_disk(machine, settings.data_size)
+    return None if disk is None else replace(disk, pool=disk.pool or host.pool)
 
 
 def _nics(
@@ -167,7 +112,7 @@ def resource(
         kind=KIND,
         attributes={
             **_outside(machine, digest, recorded),
-            **_inside(machine, digest, sees_inside=sees_inside),
+            **inside(machine, digest, sees_inside=sees_inside),
         },
         after=tuple(f"{KIND}.{name}" for name in machine.after),
         place=_place(machine, host, naming),
@@ -212,41 +157,8 @@ def _outside(machine: Machine, digest: Digest, recorded: Recorded | None) -> dic
     }
     for key, disk in ((OS_DISK, guest.os_disk), (DATA_DISK, guest.data_disk)):
         if disk is not None and disk.size is not None:
-            found[key] = _size(key, disk, recorded)
+            found[key] = disk_size(key, disk, recorded)
     return found
-
-
-def _size(key: str, disk: Disk, recorded: Recorded | None) -> Attribute:
-    """A disk grows while it is in use; it never shrinks, and neither does what is on it."""
-    before = recorded.values.get(key) if recorded else None
-    shrinks = isinstance(before, int) and disk.size is not None and disk.size < before
-    effect = OnChange.REFUSE if shrinks else OnChange.RELOAD
-    return Attribute(disk.size, effect, f"size of the {disk.name} disk in GiB")
-
-
-def _inside(machine: Machine, digest: Digest, *, sees_inside: bool) -> dict[str, Attribute]:
-    if not machine.guest.running:
-        return {}
-    found = {**software.attributes(machine, digest), **software.installed(machine)}
-    for service in machine.software.services:
-        text = unit_text(machine, service.name)
-        key = f"service:{service.name}"
-        found[key] = replace(found[key], value=software.plain_digest(text))
-    if sees_inside:
-        return found
-    text = json.dumps({key: one.value for key, one in sorted(found.items())})
-    label = "software, which cannot be changed from outside (reach: none)"
-    value = software.plain_digest(text)
-    return {SOFTWARE: Attribute(value, OnChange.REPLACE, label, hidden=True)}
-
-
-def unit_text(machine: Machine, service: str) -> str:
-    """The systemd unit of one of the machine's services."""
-    disk = machine.guest.data_disk
-    for one in machine.software.services:
-        if one.name == service:
-            return unit(one, machine.software.directories, disk.mount if disk else None)
-    raise KeyError(service)
 
 
 def image(machine: Machine) -> str:
@@ -257,10 +169,7 @@ def image(machine: Machine) -> str:
 
 def interfaces(machine: Machine) -> str:
     """A digest of the interfaces as they were asked for."""
-    found = [asdict(nic) for nic in machine.guest.nics]
+    found = [asdict(replace(nic, port=None)) for nic in machine.guest.nics]
+    for one in found:
+        del one["port"]  # a cloud's; what was recorded before there was one stays as it is
     return software.plain_digest(json.dumps(found, sort_keys=True))
-
-
-def admin(machine: Machine, digest: Callable[[str], str]) -> str:
-    """A keyed digest of the first user."""
-    return digest(json.dumps(asdict(machine.guest.admin), sort_keys=True))

@@ -14,8 +14,9 @@ from pgstead.engine.resource import Resource, Step, Steps
 from pgstead.errors import PlatformError, Refused
 from pgstead.machine import Disk, Machine
 from pgstead.platforms.cloud_init import Access, FirstBoot, first_boot
-from pgstead.platforms.libvirt import data, domains, lower, metadata, networks, volumes
-from pgstead.platforms.libvirt.changing import settle
+from pgstead.platforms.guests.lowering import ADMIN, DATA_DISK, IMAGE, INTERFACES, SOFTWARE
+from pgstead.platforms.guests.pushing import settle
+from pgstead.platforms.libvirt import data, domains, metadata, networks, volumes
 from pgstead.platforms.libvirt.connection import Host
 from pgstead.platforms.libvirt.console import Console
 from pgstead.platforms.libvirt.domain_xml import (
@@ -34,6 +35,9 @@ from pgstead.platforms.libvirt.reaching import way
 from pgstead.platforms.libvirt.volumes import Volume
 
 AGENT = "qemu-guest-agent"
+
+_NOTED = (IMAGE, INTERFACES, ADMIN)
+"""What a domain is made from, and does not show: it is written into its metadata."""
 
 
 class Making:
@@ -144,7 +148,7 @@ class Making:
         """A member's data comes from the others; that of a server without any from nowhere."""
         known = self.ground.recorded().get(self.resource.address)
         # Its values are those of when it was ready, whatever is done to it now.
-        if known is not None and lower.DATA_DISK in known.values and self.resource.only_copy:
+        if known is not None and DATA_DISK in known.values and self.resource.only_copy:
             raise Refused(
                 f"the data disk of {self.machine.name} ({volume}) is gone, and with it the only"
                 " copy of its data",
@@ -211,8 +215,8 @@ class Making:
             "user": self.machine.guest.admin.user,
             "wired": wiring,
             "seed": self._seed_mark(),
-            **{key: values.get(key) for key in (lower.IMAGE, lower.INTERFACES, lower.ADMIN)},
-            **({lower.SOFTWARE: values[lower.SOFTWARE]} if lower.SOFTWARE in values else {}),
+            **{key: values.get(key) for key in _NOTED},
+            **({SOFTWARE: values[SOFTWARE]} if SOFTWARE in values else {}),
         }
 
     def _first_boot(self) -> FirstBoot:
@@ -227,11 +231,12 @@ class Making:
             packages=(AGENT,) if entered == "guest_agent" else (),
         )
         nics = self.ground.networked(self.machine, self.host)
+        serial = self.driver.data_serial if guest.data_disk is not None else None
         return first_boot(
             replace(self.machine, guest=replace(guest, nics=nics)),
             access,
             bindings=self.bindings,
-            data_serial=self.driver.data_serial if guest.data_disk is not None else None,
+            data_ids=() if serial is None else (f"virtio-{serial}",),
         )
 
     def _seed_mark(self) -> str:

@@ -12,7 +12,8 @@ from pgstead.engine.resource import Observed, Present, Recorded, Resource, Unkno
 from pgstead.errors import PgsteadError, PlatformError
 from pgstead.machine import Machine
 from pgstead.platforms.base import Digest
-from pgstead.platforms.libvirt import data, domains, inside, lower, metadata, volumes
+from pgstead.platforms.guests import inside, lowering
+from pgstead.platforms.libvirt import data, domains, lower, metadata, volumes
 from pgstead.platforms.libvirt.connection import Host, HostDown
 from pgstead.platforms.libvirt.domain_xml import DATA_DEVICE, OS_DEVICE, parsed, wired, wires
 from pgstead.platforms.libvirt.errors import explained
@@ -80,7 +81,7 @@ class _Look:
 
     def present(self, digest: Digest) -> Present:
         values = {**self._outside(), **self._disks(), **self._inside(digest)}
-        if self.on and lower.SOFTWARE in self.wanted:
+        if self.on and lowering.SOFTWARE in self.wanted:
             self.notes.append(
                 "is not looked into (reach: none): whether its services run, and its files are as"
                 " they were made, is unknown"
@@ -89,16 +90,16 @@ class _Look:
 
     def _outside(self) -> Values:
         found: Values = {
-            lower.POWER: lower.ON if self.on else lower.OFF,
+            lowering.POWER: lowering.ON if self.on else lowering.OFF,
             lower.AUTOSTART: bool(self.domain.autostart()),
             lower.VCPUS: self._size(lower.VCPUS, "vcpu", 1),
             lower.MEMORY: self._size(lower.MEMORY, "memory", KIB_PER_MIB),
-            lower.IMAGE: self._noted(lower.IMAGE),
-            lower.ADMIN: self._noted(lower.ADMIN),
-            lower.INTERFACES: self._interfaces(),
+            lowering.IMAGE: self._noted(lowering.IMAGE),
+            lowering.ADMIN: self._noted(lowering.ADMIN),
+            lowering.INTERFACES: self._interfaces(),
         }
-        if lower.SOFTWARE in self.wanted or lower.SOFTWARE in self.about:
-            found[lower.SOFTWARE] = self._noted(lower.SOFTWARE)
+        if lowering.SOFTWARE in self.wanted or lowering.SOFTWARE in self.about:
+            found[lowering.SOFTWARE] = self._noted(lowering.SOFTWARE)
         return found
 
     def _noted(self, key: str) -> Value:
@@ -108,7 +109,7 @@ class _Look:
     def _interfaces(self) -> Value:
         """What they were made from, as long as they are as they were made."""
         now = wired(wires(self.next))
-        return self._noted(lower.INTERFACES) if now == self.about.get("wired") else f"now {now}"
+        return self._noted(lowering.INTERFACES) if now == self.about.get("wired") else f"now {now}"
 
     def _size(self, key: str, element: str, unit: int) -> int:
         """As the guest has it; where its next start would change that, whichever is wrong."""
@@ -117,7 +118,7 @@ class _Look:
         return then if now == self.wanted.get(key) else now
 
     def _disks(self) -> Values:
-        guests = ((lower.OS_DISK, "os", OS_DEVICE), (lower.DATA_DISK, "data", DATA_DEVICE))
+        guests = ((lowering.OS_DISK, "os", OS_DEVICE), (lowering.DATA_DISK, "data", DATA_DEVICE))
         found: Values = {}
         for key, use, device in guests:
             if key in self.wanted:
@@ -158,7 +159,7 @@ class _Look:
         return volumes.existing(self.host, disk.pool or self.host.pool, disk.volume_id)
 
     def _inside(self, digest: Digest) -> Values:
-        keys = [key for key in self.wanted if key not in lower.OWN]
+        keys = [key for key in self.wanted if lowering.is_inside(key)]
         if not keys:
             return {}
         if not self.on:
@@ -168,7 +169,8 @@ class _Look:
         reach = self.ground.reach(machine, address, user, self.domain)
         if reach is None:
             return dict.fromkeys(keys, Unknown("there is no way into the machine (reach: none)"))
-        return inside.values(reach, self.target, keys, digest)
+        gone = inside.unwanted(self.target, self.ground.recorded().get(self.target.address))
+        return inside.values(reach, self.target, [*keys, *gone], digest)
 
 
 def _of_one_that_is_off(key: str) -> Value | Unknown:

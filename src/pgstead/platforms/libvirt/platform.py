@@ -10,22 +10,28 @@ from pgstead.engine.resource import Data, Observed, Recorded, Resource, Steps
 from pgstead.errors import PlatformError, Refused
 from pgstead.machine import Machine, OnChange
 from pgstead.modules.base import Facts
-from pgstead.platforms.base import Digest, Power
-from pgstead.platforms.libvirt import addresses, domains, lower, metadata
+from pgstead.platforms.base import Digest, Found, Power
+from pgstead.platforms.guests import lowering
+from pgstead.platforms.guests.breaking import GuestBreaking
+from pgstead.platforms.guests.guest import wait_answers
+from pgstead.platforms.guests.keys import Keys
+from pgstead.platforms.guests.pushing import SHUTDOWN_SECONDS
+from pgstead.platforms.guests.spreading import spread
+from pgstead.platforms.guests.ssh import forget
+from pgstead.platforms.libvirt import addresses, domains, finding, lower, metadata
 from pgstead.platforms.libvirt import data as data_volumes
-from pgstead.platforms.libvirt.changing import SHUTDOWN_SECONDS, Changing
+from pgstead.platforms.libvirt.changing import Changing
 from pgstead.platforms.libvirt.connection import Host, Hosts
 from pgstead.platforms.libvirt.drivers import driver_of
 from pgstead.platforms.libvirt.ground import Ground, ReachOf
-from pgstead.platforms.libvirt.keys import Keys
 from pgstead.platforms.libvirt.making import Making
 from pgstead.platforms.libvirt.naming import Naming
 from pgstead.platforms.libvirt.observe import observe
-from pgstead.platforms.libvirt.reaching import forget, reach_of
+from pgstead.platforms.libvirt.reaching import reach_of
 from pgstead.platforms.libvirt.removing import remove
+from pgstead.platforms.libvirt.standing import DomainStanding
 from pgstead.reach.base import Reach
 from pgstead.spec.libvirt import LibvirtPlatform as Settings
-from pgstead.waiting import wait
 
 ONLY_HOST = "host"
 """The name of the host where the stack file gives one URI."""
@@ -87,7 +93,7 @@ class LibvirtPlatform:
         """The machines, each on its host, complete."""
         self.ground.keys.ask()
         known, recorded = tuple(machines), self.ground.recorded()
-        placed = lower.spread(known, self.ground.hosts.names, recorded)
+        placed = spread(known, self.ground.hosts.names, recorded, key="host")
         return tuple(
             self._resource(machine, placed[machine.name], digest, recorded) for machine in known
         )
@@ -103,7 +109,7 @@ class LibvirtPlatform:
             ground.naming,
             digest,
             sees_inside=ground.reach_of is not None,
-            recorded=recorded.get(f"{lower.KIND}.{machine.name}"),
+            recorded=recorded.get(f"{lowering.KIND}.{machine.name}"),
         )
 
     def observe(
@@ -111,6 +117,10 @@ class LibvirtPlatform:
     ) -> Mapping[str, Observed]:
         """What is there; a machine whose host is down is Unknown."""
         return observe(self.ground, targets, digest)
+
+    def found(self) -> tuple[Found, ...]:
+        """The domains on all hosts whose metadata names this stack."""
+        return finding.found(self.ground)
 
     def create(self, resource: Resource, bindings: Mapping[str, str]) -> Steps:
         """Disks, definition, first boot; existing disks are kept."""
@@ -139,7 +149,7 @@ class LibvirtPlatform:
 
     def keeps_data(self, machine: str) -> bool:
         """Whether a machine's data volume is there and holds something."""
-        record = self.ground.recorded().get(f"{lower.KIND}.{machine}")
+        record = self.ground.recorded().get(f"{lowering.KIND}.{machine}")
         return record is not None and "host" in record.place and self._holds(record)
 
     def _holds(self, record: Recorded) -> bool:
@@ -201,31 +211,23 @@ class LibvirtPlatform:
             raise Refused(f"{machine} was started again since: it is not that boot any more")
         domains.cut_off(host, domain)
 
+    def breaking(self) -> GuestBreaking:
+        """Ways to break machines: from the inside, and by suspending their domains."""
+        standing = DomainStanding(self.ground, lambda machine: self._record(machine).place)
+        return GuestBreaking(self.reach, standing)
+
     def _wait_answers(self, machine: str) -> None:
         if self.ground.reach_of is None:
             return
-        way = self.reach(machine)
-        wait(
-            lambda: _answers(way),
-            deadline=float(self.ground.settings.boot_deadline),
-            what=f"{machine} to answer",
-            interval=(0.2, 2.0),
-        )
+        wait_answers(self.reach(machine), machine, self.ground.settings.boot_deadline)
 
     def _record(self, machine: str) -> Recorded:
-        record = self.ground.recorded().get(f"{lower.KIND}.{machine}")
+        record = self.ground.recorded().get(f"{lowering.KIND}.{machine}")
         if record is None or "host" not in record.place:
             raise PlatformError(
                 f"the machine {machine} was not made yet", hint="`pgstead up` makes it"
             )
         return record
-
-
-def _answers(way: Reach) -> bool:
-    try:
-        return way.run(["true"], timeout=10).code == 0
-    except PlatformError:
-        return False
 
 
 def hosts_of(settings: Settings) -> dict[str, Host]:

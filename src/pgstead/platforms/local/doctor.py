@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pgstead.caches import cache_folder
 from pgstead.errors import MissingSoftware, PgsteadError, PlatformError
-from pgstead.platforms.finding import Finding
+from pgstead.platforms.finding import Finding, program_finding
 from pgstead.platforms.local import sockets
 from pgstead.platforms.local.account import Account, service_account
 from pgstead.platforms.local.binaries import SOFTWARE, Binaries
@@ -38,7 +38,7 @@ def doctor(binaries: Mapping[str, str] | None = None, user: str | None = None) -
     return [
         Finding("user", True, f"servers run as {account.name}"),
         *(_software(programs, name) for name in _NEEDED),
-        _flock(),
+        program_finding("flock", "util-linux"),
         _interpreter(account),
         _free_space(stack_places(None, "stack", "id", account).root),
         _loopback(),
@@ -73,13 +73,6 @@ def _software(binaries: Binaries, name: str) -> Finding:
     except MissingSoftware as error:
         return Finding(name, False, error.message, package=package, hint=error.hint)
     return Finding(name, True, "found", found.version, str(found.path), package)
-
-
-def _flock() -> Finding:
-    path = shutil.which("flock")
-    if path is None:
-        return Finding("flock", False, "flock is not installed", package="util-linux")
-    return Finding("flock", True, "found", path=path, package="util-linux")
 
 
 def _interpreter(account: Account) -> Finding:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Any
 
 from pgstead.engine.resource import Resource
 from pgstead.machine import Command, File, Machine, Service, replace_tokens
@@ -65,16 +66,21 @@ def resource(machine: Machine, places: Places, digest: Callable[[str], str]) -> 
         kind=KIND,
         attributes=attributes(machine, digest, local_mode),
         after=tuple(f"{KIND}.{name}" for name in machine.after),
-        place={
-            "machine": machine.name,
-            "folder": str(places.machine(machine.name).folder),
-            "address": machine.address,
-            "data": data,
-        },
+        place=place(places, machine.name, machine.address, data),
         holds_data=bool(data),
         only_copy=bool(data) and isinstance(machine.membership, StandaloneServer),
         body=machine,
     )
+
+
+def place(places: Places, machine: str, address: str, data: Iterable[str]) -> dict[str, Any]:
+    """What is kept of a machine, to find and to remove it."""
+    return {
+        "machine": machine,
+        "folder": str(places.machine(machine).folder),
+        "address": address,
+        "data": list(data),
+    }
 
 
 def machine_name(address: str) -> str:

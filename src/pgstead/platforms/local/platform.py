@@ -24,12 +24,22 @@ from pgstead.engine.resource import (
 from pgstead.errors import MissingSoftware, PlatformError
 from pgstead.machine import Machine, OnChange
 from pgstead.modules.base import Facts
-from pgstead.platforms.base import Digest, Power
-from pgstead.platforms.local import addresses, layout, lower, power, processes, steps
+from pgstead.platforms.base import Digest, Found, Power
+from pgstead.platforms.local import (
+    addresses,
+    finding,
+    layout,
+    lower,
+    power,
+    processes,
+    steps,
+)
 from pgstead.platforms.local.account import Account, service_account
 from pgstead.platforms.local.binaries import Binaries
 from pgstead.platforms.local.boot import BootUnit
+from pgstead.platforms.local.breaking import LocalBreaking
 from pgstead.platforms.local.card import Card, card_of_running, read_card
+from pgstead.platforms.local.cutting import Cutting
 from pgstead.platforms.local.files import explained, remove_tree, write_file
 from pgstead.platforms.local.observe import Observation
 from pgstead.platforms.local.places import SERVICES, Places, stack_places
@@ -164,6 +174,10 @@ class LocalPlatform:
             for address, one in seen.items()
         }
 
+    def found(self) -> tuple[Found, ...]:
+        """The machines in folders of stacks of this name."""
+        return finding.found(self.places, self._stack_name)
+
     def create(self, resource: Resource, bindings: Mapping[str, str]) -> Steps:
         """Lay down, set up, start, wait until ready."""
         yield from steps.create(self._layout(resource.body), self._services, bindings)
@@ -230,8 +244,9 @@ class LocalPlatform:
         )
 
     def start(self, machine: str) -> None:
-        """Start all services of a machine; returns when they are ready."""
+        """Start all services of a machine, frozen ones too; returns when they are ready."""
         services = self._services(self._card(machine))
+        power.thaw(services)
         services.start_all()
         services.wait_ready()
 
@@ -257,6 +272,15 @@ class LocalPlatform:
     def power_off(self, machine: str, boot: str) -> None:
         """Kill every process of that boot at once and verify that all are gone."""
         power.power_off(self._services(self._known_card(machine)), boot)
+
+    def breaking(self) -> LocalBreaking:
+        """Ways to break machines."""
+        return self._breaking
+
+    @cached_property
+    def _breaking(self) -> LocalBreaking:
+        cutting = Cutting(self._stack_id, lambda: self.supervisor)
+        return LocalBreaking(lambda machine: self._services(self._known_card(machine)), cutting)
 
     def _resource(self, machine: Machine, digest: Digest) -> Resource:
         plain = lower.resource(machine, self.places, digest)

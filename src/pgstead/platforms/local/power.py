@@ -10,7 +10,8 @@ from pgstead.platforms.local import processes
 from pgstead.platforms.local.services import Services
 from pgstead.waiting import wait
 
-FREEZE_SECONDS = 5.0
+FREEZE_SECONDS = 20.0
+"""For all of a machine's processes to stand still: a machine under load looks at them slowly."""
 
 
 def power(services: Services) -> Power:
@@ -19,22 +20,47 @@ def power(services: Services) -> Power:
     return Power(bool(mine), mine[0].identity if mine else "")
 
 
+def check_boot(services: Services, boot: str) -> None:
+    """Raise `Refused` if the machine is on, but not at that boot."""
+    now = power(services)
+    if now.on and now.boot != boot:
+        raise Refused(
+            f"{services.card.machine} is not at boot {boot} any more but at {now.boot}:"
+            " nothing was done to it",
+            hint="look at the machine again, and decide again",
+        )
+
+
 def power_off(services: Services, boot: str) -> None:
     """Kill every process of that boot and verify that all are gone; nothing starts again.
 
     All are frozen first, so that none of them can answer to the death of another: no
     clean shutdown, no last word to a client, as when the power goes.
     """
-    name = services.card.machine
-    now = power(services)
-    if now.on and now.boot != boot:
-        raise Refused(
-            f"{name} is not at boot {boot} any more but at {now.boot}: it was not powered off",
-            hint="look at the machine again, and decide again",
-        )
-    services.supervisor.deactivate(name)
-    wait(lambda: _all_frozen(services), deadline=FREEZE_SECONDS, what=f"{name} to be frozen")
+    check_boot(services, boot)
+    services.supervisor.deactivate(services.card.machine)
+    freeze(services)
     services.cut_off()
+
+
+def freeze(services: Services) -> None:
+    """Stop every process of the machine by a signal that none of them can catch."""
+    name = services.card.machine
+    wait(lambda: _all_frozen(services), deadline=FREEZE_SECONDS, what=f"{name} to be frozen")
+
+
+def thaw(services: Services) -> None:
+    """Have all of its processes go on; those that do not stand still do not notice."""
+    name = services.card.machine
+    wait(lambda: _all_thawed(services), deadline=FREEZE_SECONDS, what=f"{name} to go on")
+
+
+def _all_thawed(services: Services) -> bool:
+    """One that a process not yet stopped started meanwhile takes another round."""
+    frozen = [one for one in services.mine() if processes.is_frozen(one)]
+    for process in frozen:
+        processes.send(process, signal.SIGCONT)
+    return not frozen
 
 
 def _all_frozen(services: Services) -> bool | None:

@@ -16,6 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pgstead import procfs
+
 MACHINE_MARK = "PGSTEAD_MACHINE"
 SERVICE_MARK = "PGSTEAD_SERVICE"
 
@@ -61,15 +63,10 @@ def of_stack(stack_id: str, machines: Path, uid: int) -> list[Process]:
 
 def find(pid: int) -> Process | None:
     """The process of that id, if it lives."""
-    try:
-        text = (_PROC / str(pid) / "stat").read_text(errors="replace")
-    except OSError:
+    found = procfs.stat(pid)
+    if found is None or found.state in _DEAD:
         return None
-    name, _, rest = text.partition("(")[2].rpartition(")")
-    fields = rest.split()
-    if fields[0] in _DEAD:
-        return None
-    return Process(pid, int(fields[1]), int(fields[19]), name, state=fields[0])
+    return Process(pid, found.parent, found.started, found.name, state=found.state)
 
 
 def alive(process: Process) -> bool:
@@ -103,8 +100,7 @@ def catches(process: Process, number: int) -> bool:
 
 def started_at(process: Process) -> float:
     """When it started, in seconds since the epoch, up to a hundredth late or early."""
-    since_boot = process.started / os.sysconf("SC_CLK_TCK")
-    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + since_boot
+    return time.time() - procfs.age(process.started)
 
 
 def send(process: Process, number: int) -> None:

@@ -49,6 +49,27 @@ def among(found: Iterable[Listener], address: str, port: int) -> frozenset[int]:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A client's end of a connection: where its server is, and its own port."""
+
+    server: str
+    port: int
+    client_port: int
+
+
+def connections(inodes: frozenset[int], servers: frozenset[str]) -> list[Connection]:
+    """Of those sockets, the connections to those servers' addresses (IPv4)."""
+    known = {_kernel_form(address): address for address in servers}
+    found = []
+    for row in _rows(Path("/proc/net/tcp")):
+        remote, _, port = row[2].partition(":")
+        if remote in known and row[3] != _LISTEN and int(row[9]) in inodes:
+            client_port = int(row[1].partition(":")[2], 16)
+            found.append(Connection(known[remote], int(port, 16), client_port))
+    return found
+
+
 def can_bind(address: str, port: int) -> bool:
     """Whether a server could listen there."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
@@ -74,12 +95,15 @@ def who_holds(inodes: frozenset[int]) -> str:
 
 
 def _read(table: Path) -> list[Listener]:
+    return [_listener(row[1], int(row[9])) for row in _rows(table) if row[3] == _LISTEN]
+
+
+def _rows(table: Path) -> list[list[str]]:
+    """The kernel's table: local and remote address, state and inode are at 1, 2, 3 and 9."""
     try:
-        lines = table.read_text().splitlines()[1:]
+        return [line.split() for line in table.read_text().splitlines()[1:]]
     except OSError:
         return []
-    rows = (line.split() for line in lines)
-    return [_listener(row[1], int(row[9])) for row in rows if row[3] == _LISTEN]
 
 
 def _listener(local: str, inode: int) -> Listener:

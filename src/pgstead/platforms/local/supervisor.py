@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from pgstead.platforms.local.script import SEARCH_PATH
 from pgstead.run import failure, run
 from pgstead.waiting import wait
 
+SCRIPT = "supervise.py"
 _LOCKED = 75
 STOP_SECONDS = 90.0
 """The longest that a service, or the supervisor, is waited for to end."""
@@ -202,8 +204,13 @@ class Supervisor:
         """What starts it: it holds a lock as long as it lives, so that there is never a second."""
         lock = str(self._places.supervisor / "lock")
         exclusive = ["flock", "--no-fork", "--nonblock", "--conflict-exit-code", str(_LOCKED), lock]
-        daemon = [sys.executable, "-m", "supervisor.supervisord"]
+        daemon = [sys.executable, str(self._program)]
         return [*exclusive, *daemon, "-c", str(self.config_file)]
+
+    @property
+    def _program(self) -> Path:
+        """The script that runs supervisord."""
+        return self._places.supervisor / SCRIPT
 
     def prepare(self) -> None:
         """Make its folders and its configuration."""
@@ -215,6 +222,7 @@ class Supervisor:
                 own_folder(self._places.short.parent, account.uid)
                 own_folder(self._places.short, account.uid)
             write_file(self.config_file, self._config())
+            write_file(self._program, files(__package__).joinpath(SCRIPT).read_text())
             write_file(self._places.supervisor / rotation.NAME, rotation.script(self._places))
 
     def _start(self) -> None:

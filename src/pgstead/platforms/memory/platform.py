@@ -11,7 +11,8 @@ from pgstead.engine.resource import Data, Observed, Recorded, Resource, Steps
 from pgstead.errors import PlatformError
 from pgstead.machine import Machine, OnChange
 from pgstead.modules.base import Facts
-from pgstead.platforms.base import Digest, Power
+from pgstead.platforms.base import Digest, Found, Power
+from pgstead.platforms.breaking import Unbreakable
 from pgstead.platforms.memory.provider import MemoryProvider
 from pgstead.platforms.memory.world import World
 from pgstead.platforms.software import attributes
@@ -71,6 +72,15 @@ class MemoryPlatform:
         del digest
         return self.provider.observe(targets)
 
+    def found(self) -> tuple[Found, ...]:
+        """The machines of this world, which is one stack's alone."""
+        prefix = "machine."
+        return tuple(
+            Found(address.removeprefix(prefix), "", where="in memory")
+            for address in sorted(self.provider.world.addresses)
+            if address.startswith(prefix)
+        )
+
     def create(self, resource: Resource, bindings: Mapping[str, str]) -> Steps:
         """Write it down."""
         del bindings
@@ -127,3 +137,7 @@ class MemoryPlatform:
         """Nothing runs there."""
         del boot
         self.reach(machine)
+
+    def breaking(self) -> Unbreakable:
+        """Nothing runs there."""
+        return Unbreakable("nothing runs on the memory platform")

@@ -107,6 +107,15 @@ def look(reach: Reach, keys: Iterable[str]) -> Seen:
     return Seen(found["paths"], found["units"], found["packages"])
 
 
+_REMOVED = ("file", "service")
+
+
+def unwanted(target: Resource | Recorded, known: Recorded | None) -> list[str]:
+    """Keys of what was made in a machine, as recorded, and is not asked for any more."""
+    made = [key for key in (known.values if known else ()) if key.partition(":")[0] in _REMOVED]
+    return [key for key in made if key not in target.values]
+
+
 def values(
     reach: Reach, target: Resource | Recorded, keys: Iterable[str], digest: Any
 ) -> dict[str, Value | Unknown]:

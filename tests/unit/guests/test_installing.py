@@ -10,14 +10,12 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("libvirt")
-
 from pgstead.engine.compare import make_plan
 from pgstead.engine.plan import Action
 from pgstead.engine.resource import Attribute, Present, Recorded, Resource
 from pgstead.machine import Command, Machine, OnChange, Package, Service, Software
 from pgstead.platforms.cloud_init.first_boot import apt_version
-from pgstead.platforms.libvirt import inside, installing
+from pgstead.platforms.guests import inside, installing
 from pgstead.platforms.software import actions, installed, is_version
 from pgstead.reach.base import Finished
 from support.machines import DATA, machine

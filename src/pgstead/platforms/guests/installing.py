@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from pgstead.machine import Command, Package
 from pgstead.platforms.cloud_init import apt_version
-from pgstead.platforms.libvirt.guest import Guest
+from pgstead.platforms.guests.guest import Guest
 
 SECONDS = 1800.0
 """A download over a slow line, and a machine without KVM that compiles what it fetched."""

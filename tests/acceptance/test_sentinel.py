@@ -1,0 +1,141 @@
+"""A leader that is dead or frozen is fenced in seconds; one that Patroni guards is left alone."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from pgstead.clients.etcd import EtcdClient, EtcdError, encoded
+from pgstead.engine.lock import lock
+from pgstead.operations.session import Session, open_session
+from pgstead.waiting import wait
+from support.ledger import writing
+from support.members import members
+from support.stack import SMALL, Stack, stack_in
+
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("sentinel"), pytest.mark.timeout(180)]
+
+SOON = {"dead": 8.0, "frozen": 14.0}
+"""Seconds in which writes go on, on a busy machine too; without a sentinel, it takes over 20."""
+
+
+@pytest.fixture(scope="module")
+def stack(folder: Path) -> Iterator[Stack]:
+    with stack_in(folder, "t-sentinel") as made:
+        made.write(SMALL)
+        made.up()
+        yield made
+
+
+@pytest.fixture
+def session(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
+    monkeypatch.setenv("HOME", str(stack.folder / "home"))
+    wait(lambda: stack.status()["whole"], deadline=60, what="the stack to be whole")
+    with open_session(stack.file) as opened:
+        yield opened
+
+
+def events(stack: Stack) -> list[str]:
+    """What was decided and done, the oldest first."""
+    found: list[dict[str, Any]] = stack.json("sentinel", str(stack.file), "--events")
+    return [one["text"] for one in found if one["kind"] in ("decided", "done", "failed")]
+
+
+def other_leads(stack: Stack, former: str) -> bool:
+    return any(role == "leader" for name, role in stack.roles().items() if name != former)
+
+
+def fenced(stack: Stack, session: Session, leader: str, strike: str) -> None:
+    """Break the leader; another leads soon, no row is lost, and it comes back as a standby."""
+    platform = session.platform
+    before = len(events(stack))
+    with writing(stack.dsn()) as ledger:
+        wait(lambda: len(ledger.acknowledged) > 50, deadline=10, what="rows")
+        boot = platform.power(leader).boot
+        if strike == "dead":
+            platform.power_off(leader, boot)
+        else:
+            platform.breaking().freeze(leader, boot)
+        seen = len(ledger.acknowledged)
+        wait(lambda: len(ledger.acknowledged) > seen + 50, deadline=30, what="more rows")
+        assert ledger.longest_gap < SOON[strike], events(stack)[before:]
+    assert other_leads(stack, leader)
+    wait(lambda: stack.status()["whole"], deadline=60, what="the stack to be whole")
+    assert stack.roles()[leader] == "quorum standby"
+    said = events(stack)[before:]
+    assert f"{leader} lost the key" in said
+    assert f"{leader} runs again" in said
+    assert (f"{leader} is off" in said) == (strike == "frozen")
+
+
+def test_up_has_started_it_with_an_etcd_user_that_can_do_no_more_than_it_must(
+    stack: Stack, session: Session
+) -> None:
+    assert stack.status()["members"][-1]["role"] == "sentinel"
+    assert stack.plan() == {}
+    password = session.materials.password("etcd-sentinel")
+    etcd = members(stack).etcd
+    user = EtcdClient(etcd.endpoints, etcd.tls, "sentinel", password)
+    prefix = f"/service/{stack.name}/"
+    assert f"{prefix}leader" in {one.key for one in user.range(prefix)}
+    for key in (f"{prefix}sync", f"{prefix}leader2", "/pgstead/sentinel/other/acting"):
+        with pytest.raises(EtcdError, match="permission denied"):
+            user.call("/v3/kv/put", {"key": encoded(key), "value": encoded("x")})
+    with pytest.raises(EtcdError, match="permission denied"):
+        user.range("/")
+
+
+def test_a_leader_whose_machine_is_dead(stack: Stack, session: Session) -> None:
+    fenced(stack, session, stack.leader(), "dead")
+
+
+def test_a_leader_that_is_frozen(stack: Stack, session: Session) -> None:
+    stack.run("switchover", str(stack.file), "--yes")  # which leaves traces in etcd
+    wait(lambda: stack.status()["whole"], deadline=60, what="the stack to be whole")
+    fenced(stack, session, stack.leader(), "frozen")
+
+
+def test_nothing_is_done_while_patroni_is_paused_or_a_command_works(
+    stack: Stack, session: Session
+) -> None:
+    leader = stack.leader()
+    found = members(stack)
+    before = events(stack)
+    found.api(leader).patch_config({"pause": True})
+    wait(lambda: found.api(leader).status().paused, deadline=20, what="the pause")
+    session.platform.power_off(leader, session.platform.power(leader).boot)
+    wait(lambda: "paused" in last(stack), deadline=10, what="the sentinel to say so")
+    assert not other_leads(stack, leader)
+    with lock(session.state, "test"):
+        session.platform.start(leader)
+    standby = next(name for name in stack.roles() if name != leader)
+    found.api(standby).patch_config({"pause": None})
+    wait(lambda: stack.status()["whole"], deadline=60, what="the stack to be whole")
+    assert events(stack) == before
+
+
+def last(stack: Stack) -> str:
+    said = stack.json("sentinel", str(stack.file), "--events", "-n", "1")
+    return str(said[-1]["text"]) if said else ""
+
+
+def test_one_that_was_killed_is_back_and_one_that_is_not_wanted_goes(stack: Stack) -> None:
+    process = sentinel(stack)
+    process.send_signal(signal.SIGKILL)
+    process.wait(10)
+    wait(lambda: sentinel(stack).pid != process.pid, deadline=20, what="another")
+    stack.write(SMALL, sentinel={"enabled": False})
+    stack.up()
+    assert [one["role"] for one in stack.status()["members"]].count("sentinel") == 0
+    assert not [one for one in stack.processes() if "pgstead.sentinel" in one.cmdline()]
+
+
+def sentinel(stack: Stack) -> psutil.Process:
+    def found() -> psutil.Process | None:
+        processes = stack.processes()
+        return next((one for one in processes if "pgstead.sentinel" in one.cmdline()), None)
+
+    return wait(found, deadline=20, what="the sentinel's process")
