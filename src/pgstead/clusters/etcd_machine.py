@@ -27,6 +27,7 @@ JOIN_SECONDS = 120.0
 ANNOUNCE_SECONDS = 30.0
 NOT_FOUND = "member not found"
 NOT_IN_SYNC = "in sync with leader"
+UNHEALTHY = "unhealthy cluster"
 HINT = (
     "start its other members first (`pgstead status`); where the data of all of them is lost, "
     "`pgstead plan` says so, and how to begin anew"
@@ -137,12 +138,32 @@ class EtcdMachines:
         return Step(title, partial(self._promote, others, following.member))
 
     def _remove(self, others: EtcdCluster, member: int) -> None:
+        """Remove a member; right after another change etcd may refuse for a moment.
+
+        It counts on members only that it has been connected with for 5 s (etcd's
+        `HealthInterval`).
+        """
         client = as_root(self._asked(others), self.previous)
-        try:
-            client.member_remove(member)
-        except EtcdError as error:
-            if NOT_FOUND not in error.reason:
-                raise
+        reasons: list[str] = []
+
+        def removed() -> bool:
+            try:
+                client.member_remove(member)
+            except EtcdError as error:
+                reasons[:] = [error.reason]
+                if UNHEALTHY in error.reason:
+                    return False
+                if NOT_FOUND not in error.reason:
+                    raise
+            return True
+
+        wait(
+            removed,
+            deadline=ANNOUNCE_SECONDS,
+            what=f"etcd cluster {others.name} to let a member go",
+            error=lambda: reasons[0] if reasons else None,
+            interval=(0.1, 0.5),
+        )
         self._wait_well(others)
 
     def _add(self, others: EtcdCluster, url: str) -> None:

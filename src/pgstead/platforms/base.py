@@ -116,7 +116,11 @@ class Platform(Protocol):
         """Restart one service and wait until it is ready."""
 
     def power(self, machine: str) -> Power:
-        """Whether it is on."""
+        """Whether it is on.
+
+        Raises `PlatformError` also for one that is not there: it might run somewhere else, so
+        nobody may take it for off.
+        """
 
     def trouble(self) -> str:
         """What is wrong with what all machines stand on, in words; empty if nothing is."""

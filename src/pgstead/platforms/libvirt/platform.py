@@ -191,9 +191,8 @@ class LibvirtPlatform:
 
     def power(self, machine: str) -> Power:
         """Whether the domain runs, and libvirt's number of this start."""
-        place = self._record(machine).place
-        domain = domains.find(self.ground.host(place), str(place["uuid"]))
-        if domain is None or not domains.is_on(domain):
+        domain = self.ground.domain(self._record(machine).place)
+        if not domains.is_on(domain):
             return Power(on=False)
         return Power(on=True, boot=domains.boot(domain))
 

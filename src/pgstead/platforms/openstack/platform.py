@@ -204,9 +204,11 @@ class OpenStackPlatform:
 
     def power(self, machine: str) -> Power:
         """Whether its server runs or stands still, and which of the cloud's actions began that."""
-        found = servers.find(self.ground, machine)
-        if found is None or found.status not in servers.ON:
+        found = servers.require(self.ground, machine)
+        if found.status in servers.RESTS:
             return Power(on=False)
+        if found.status not in servers.ON:
+            raise PlatformError(f"the server of {machine} is {found.status}: it may run or not")
         return Power(on=True, boot=servers.boot(self.ground, found))
 
     def trouble(self) -> str:

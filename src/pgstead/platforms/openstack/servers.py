@@ -21,6 +21,9 @@ POLL = (0.3, 2.0)
 ON = frozenset((ACTIVE, PAUSED, "SUSPENDED", RESIZED))
 """What runs, or stands still with its memory kept, and may go on at any moment."""
 
+RESTS = frozenset((OFF, "BUILD", "SHELVED", "SHELVED_OFFLOADED"))
+"""What does not run for sure; of other states, such as ERROR or MIGRATING, nobody can tell."""
+
 _GONE = ("DELETED", "SOFT_DELETED")
 
 _STARTS = frozenset(("create", "start", "reboot", "resize", "rebuild", "unshelve", "evacuate"))
