@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -144,9 +144,8 @@ class EtcdMachines:
         `HealthInterval`).
         """
         client = as_root(self._asked(others), self.previous)
-        reasons: list[str] = []
 
-        def removed() -> bool:
+        def removed(reasons: list[str]) -> bool:
             try:
                 client.member_remove(member)
             except EtcdError as error:
@@ -157,22 +156,15 @@ class EtcdMachines:
                     raise
             return True
 
-        wait(
-            removed,
-            deadline=ANNOUNCE_SECONDS,
-            what=f"etcd cluster {others.name} to let a member go",
-            error=lambda: reasons[0] if reasons else None,
-            interval=(0.1, 0.5),
-        )
+        _insist(removed, ANNOUNCE_SECONDS, f"etcd cluster {others.name} to let a member go")
         self._wait_well(others)
 
     def _add(self, others: EtcdCluster, url: str) -> None:
         """Announce a learner; right after a removal etcd may refuse for a moment."""
         self._wait_well(others)
         client = as_root(self._asked(others), self.previous)
-        reasons: list[str] = []
 
-        def announced() -> bool:
+        def announced(reasons: list[str]) -> bool:
             try:
                 client.member_add(url, learner=True)
             except EtcdError as error:
@@ -180,20 +172,13 @@ class EtcdMachines:
             view = look(others)
             return view is not None and view.seat(url) is not None
 
-        wait(
-            announced,
-            deadline=ANNOUNCE_SECONDS,
-            what=f"etcd cluster {others.name} to take a learner",
-            error=lambda: reasons[0] if reasons else None,
-            interval=(0.1, 0.5),
-        )
+        _insist(announced, ANNOUNCE_SECONDS, f"etcd cluster {others.name} to take a learner")
 
     def _promote(self, others: EtcdCluster, member: int) -> None:
         """A learner's readiness is the promotion itself: etcd refuses it until then."""
         client = as_root(self._asked(others), self.previous)
-        reasons: list[str] = []
 
-        def promoted() -> bool:
+        def promoted(reasons: list[str]) -> bool:
             try:
                 client.member_promote(member)
             except EtcdError as error:
@@ -203,13 +188,7 @@ class EtcdMachines:
                 return False
             return True
 
-        wait(
-            promoted,
-            deadline=JOIN_SECONDS,
-            what="an etcd learner to be in sync",
-            error=lambda: reasons[0] if reasons else None,
-            interval=(0.1, 0.5),
-        )
+        _insist(promoted, JOIN_SECONDS, "an etcd learner to be in sync")
         self._wait_well(others)
 
     def _asked(self, others: EtcdCluster) -> EtcdCluster:
@@ -247,6 +226,18 @@ class EtcdMachines:
         if not decided.reason:
             wait_step = partial(_wait_healthy, cluster, member)
             yield Step(f"wait until {member.name} serves again", wait_step)
+
+
+def _insist(attempt: Callable[[list[str]], bool], deadline: float, what: str) -> None:
+    """Ask etcd until it agrees; `attempt` writes down why it did not. Raises `NotReady`."""
+    reasons: list[str] = []
+    wait(
+        lambda: attempt(reasons),
+        deadline=deadline,
+        what=what,
+        error=lambda: reasons[0] if reasons else None,
+        interval=(0.1, 0.5),
+    )
 
 
 def _with_access(others: EtcdCluster, whole: EtcdCluster | None) -> EtcdCluster:

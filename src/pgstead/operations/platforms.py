@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,22 +48,20 @@ def _libvirt(
     recorded: Callable[[], Mapping[str, Recorded]],
     secret: Callable[[str], str],
 ) -> Platform:
-    from pgstead.errors import MissingSoftware  # noqa: PLC0415 - start-up time
-    from pgstead.spec.libvirt import LibvirtPlatform as Settings  # noqa: PLC0415 - as above
+    from pgstead.spec.libvirt import LibvirtPlatform as Settings  # noqa: PLC0415 - start-up time
 
-    try:
+    build = "; libvirt-python is built with the packages libvirt-dev, pkg-config and a compiler"
+    with _installed("libvirt", build):
         from pgstead.platforms.libvirt import LibvirtPlatform  # noqa: PLC0415 - may be missing
-    except ModuleNotFoundError as error:
-        raise MissingSoftware(
-            f"the Python package {error.name} is not installed, which the platform libvirt needs",
-            hint="pip install 'pgstead[libvirt]'; libvirt-python is built with the packages"
-            " libvirt-dev, pkg-config and a compiler",
-        ) from None
     settings = stack.platform
     assert isinstance(settings, Settings)  # noqa: S101 - `kind` says so
-    folder = file.absolute().parent / ".pgstead" / stack.name
     return LibvirtPlatform(
-        settings, stack.name, stack_id, secret=secret, folder=folder, recorded=recorded
+        settings,
+        stack.name,
+        stack_id,
+        secret=secret,
+        folder=folder_of(stack, file),
+        recorded=recorded,
     )
 
 
@@ -73,22 +72,39 @@ def _openstack(
     recorded: Callable[[], Mapping[str, Recorded]],
     secret: Callable[[str], str],
 ) -> Platform:
-    from pgstead.errors import MissingSoftware  # noqa: PLC0415 - start-up time
     from pgstead.spec.openstack import OpenStackPlatform as Settings  # noqa: PLC0415 - as above
 
-    try:
+    with _installed("openstack"):
         from pgstead.platforms.openstack import OpenStackPlatform  # noqa: PLC0415 - may be missing
-    except ModuleNotFoundError as error:
-        raise MissingSoftware(
-            f"the Python package {error.name} is not installed, which the platform openstack needs",
-            hint="pip install 'pgstead[openstack]'",
-        ) from None
     settings = stack.platform
     assert isinstance(settings, Settings)  # noqa: S101 - `kind` says so
-    folder = file.absolute().parent / ".pgstead" / stack.name
     return OpenStackPlatform(
-        settings, stack.name, stack_id, secret=secret, folder=folder, recorded=recorded
+        settings,
+        stack.name,
+        stack_id,
+        secret=secret,
+        folder=folder_of(stack, file),
+        recorded=recorded,
     )
+
+
+@contextmanager
+def _installed(kind: str, more: str = "") -> Iterator[None]:
+    """Raises `MissingSoftware` if a package is missing; `more` ends the hint."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        from pgstead.errors import MissingSoftware  # noqa: PLC0415 - start-up time
+
+        raise MissingSoftware(
+            f"the Python package {error.name} is not installed, which the platform {kind} needs",
+            hint=f"pip install 'pgstead[{kind}]'{more}",
+        ) from None
+
+
+def folder_of(stack: spec.Stack, file: Path) -> Path:
+    """Where what belongs to the stack is kept, beside its state."""
+    return file.absolute().parent / ".pgstead" / stack.name
 
 
 def providers(session: Session) -> Mapping[str, Provider]:

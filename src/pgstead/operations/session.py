@@ -158,7 +158,7 @@ class Session:
     @property
     def client_folder(self) -> Path:
         """Where the files that a client needs are kept."""
-        return self.file.absolute().parent / ".pgstead" / self.stack.name
+        return platforms.folder_of(self.stack, self.file)
 
     @property
     def broken(self) -> Path:

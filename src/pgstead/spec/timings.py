@@ -85,18 +85,9 @@ class TcpTimings(Model):
     )
 
 
-class BalancerTcpTimings(Model):
+class BalancerTcpTimings(TcpTimings):
     """How fast the load balancer notices a client or member whose machine is gone."""
 
-    keepalives_idle: int = Field(
-        5, ge=1, le=32_767, description="Seconds of silence before the first keepalive."
-    )
-    keepalives_interval: int = Field(
-        1, ge=1, le=32_767, description="Seconds between two keepalives."
-    )
-    keepalives_count: int = Field(
-        3, ge=1, le=127, description="Unanswered keepalives until a connection is dead."
-    )
     user_timeout: int = Field(
         0,
         ge=0,

@@ -16,11 +16,19 @@ RESULT = "/var/lib/cloud/data/result.json"
 """What cloud-init writes when it has ended, with the errors of its modules."""
 
 RELOAD_SECONDS = 30.0
+RESTART_SECONDS = 120.0
 
 POLL = (0.2, 2.0)
 """Seconds between two looks, at first and at most."""
 
 _PORT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 3).close()"
+
+
+def restart(reach: Reach, machine: str, service: str) -> None:
+    """Restart one service of a machine. Raises `PlatformError` if it does not start again."""
+    done = reach.run(["systemctl", "restart", f"{service}.service"], timeout=RESTART_SECONDS)
+    if done.code != 0:
+        raise PlatformError(f"{service} of {machine} did not restart: {done.stderr.strip()}")
 
 
 class Guest:

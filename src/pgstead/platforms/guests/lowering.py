@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from typing import Any
 
-from pgstead.engine.resource import Attribute, Recorded
+from pgstead.engine.resource import Attribute, Recorded, Resource
 from pgstead.machine import Disk, Machine, OnChange
+from pgstead.membership import StandaloneServer
 from pgstead.platforms import software
 from pgstead.platforms.base import Digest
 from pgstead.platforms.cloud_init import unit
@@ -53,7 +55,35 @@ def _wish(machine: Machine) -> Disk | None:
     return Disk("data", mount=mount, owner=first.owner)
 
 
-def disk_size(key: str, disk: Disk, recorded: Recorded | None) -> Attribute:
+def resource(
+    machine: Machine, attributes: Mapping[str, Attribute], place: Mapping[str, Any]
+) -> Resource:
+    """The resource of a complete machine."""
+    data = [one.path for one in machine.software.directories if one.data]
+    return Resource(
+        address=f"{KIND}.{machine.name}",
+        kind=KIND,
+        attributes=attributes,
+        after=tuple(f"{KIND}.{name}" for name in machine.after),
+        place=place,
+        holds_data=bool(data),
+        only_copy=bool(data) and isinstance(machine.membership, StandaloneServer),
+        outlives=machine.guest.data_disk is not None,
+        body=machine,
+    )
+
+
+def sizes(machine: Machine, recorded: Recorded | None) -> dict[str, Attribute]:
+    """The sizes of its disks, of those that have one."""
+    disks = ((OS_DISK, machine.guest.os_disk), (DATA_DISK, machine.guest.data_disk))
+    return {
+        key: _size(key, disk, recorded)
+        for key, disk in disks
+        if disk is not None and disk.size is not None
+    }
+
+
+def _size(key: str, disk: Disk, recorded: Recorded | None) -> Attribute:
     """A disk grows while it is in use; it never shrinks, and neither does what is on it."""
     before = recorded.values.get(key) if recorded else None
     shrinks = isinstance(before, int) and disk.size is not None and disk.size < before

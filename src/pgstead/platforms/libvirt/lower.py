@@ -8,24 +8,21 @@ from typing import Any
 
 from pgstead.engine.resource import Attribute, Recorded, Resource
 from pgstead.machine import Disk, Machine, Nic, OnChange
-from pgstead.membership import StandaloneServer
 from pgstead.platforms import software
 from pgstead.platforms.base import Digest
 from pgstead.platforms.cloud_init import conventional
+from pgstead.platforms.guests import lowering
 from pgstead.platforms.guests.lowering import (
     ADMIN,
-    DATA_DISK,
     IMAGE,
     INTERFACES,
-    KIND,
     OFF,
     ON,
-    OS_DISK,
     POWER,
     admin,
     data_disk,
-    disk_size,
     inside,
+    sizes,
 )
 from pgstead.platforms.libvirt.connection import Host
 from pgstead.platforms.libvirt.drivers import driver_of
@@ -106,21 +103,11 @@ def resource(
     recorded: Recorded | None,
 ) -> Resource:
     """The resource of a complete machine."""
-    data = [one.path for one in machine.software.directories if one.data]
-    return Resource(
-        address=f"{KIND}.{machine.name}",
-        kind=KIND,
-        attributes={
-            **_outside(machine, digest, recorded),
-            **inside(machine, digest, sees_inside=sees_inside),
-        },
-        after=tuple(f"{KIND}.{name}" for name in machine.after),
-        place=_place(machine, host, naming),
-        holds_data=bool(data),
-        only_copy=bool(data) and isinstance(machine.membership, StandaloneServer),
-        outlives=machine.guest.data_disk is not None,
-        body=machine,
-    )
+    attributes = {
+        **_outside(machine, digest, recorded),
+        **inside(machine, digest, sees_inside=sees_inside),
+    }
+    return lowering.resource(machine, attributes, _place(machine, host, naming))
 
 
 def _place(machine: Machine, host: str, naming: Naming) -> dict[str, Any]:
@@ -155,10 +142,7 @@ def _outside(machine: Machine, digest: Digest, recorded: Recorded | None) -> dic
         AUTOSTART: Attribute(guest.autostart, OnChange.RELOAD, "start with its host"),
         POWER: Attribute(ON if guest.running else OFF, OnChange.RESTART, "power"),
     }
-    for key, disk in ((OS_DISK, guest.os_disk), (DATA_DISK, guest.data_disk)):
-        if disk is not None and disk.size is not None:
-            found[key] = disk_size(key, disk, recorded)
-    return found
+    return found | sizes(machine, recorded)
 
 
 def image(machine: Machine) -> str:

@@ -13,9 +13,10 @@ from pgstead.modules.base import Facts
 from pgstead.platforms.base import Digest, Found, Power
 from pgstead.platforms.guests import lowering
 from pgstead.platforms.guests.breaking import GuestBreaking
-from pgstead.platforms.guests.guest import wait_answers
+from pgstead.platforms.guests.guest import restart, wait_answers
 from pgstead.platforms.guests.keys import Keys
 from pgstead.platforms.guests.pushing import SHUTDOWN_SECONDS
+from pgstead.platforms.guests.records import nothing_recorded, record_of
 from pgstead.platforms.guests.spreading import spread
 from pgstead.platforms.guests.ssh import forget
 from pgstead.platforms.libvirt import addresses, domains, finding, lower, metadata
@@ -35,13 +36,6 @@ from pgstead.spec.libvirt import LibvirtPlatform as Settings
 
 ONLY_HOST = "host"
 """The name of the host where the stack file gives one URI."""
-
-START_SECONDS = 120.0
-
-
-def nothing_recorded() -> Mapping[str, Recorded]:
-    """Of a stack that is new."""
-    return {}
 
 
 class LibvirtPlatform:
@@ -184,10 +178,7 @@ class LibvirtPlatform:
 
     def restart(self, machine: str, service: str) -> None:
         """Restart one service."""
-        words = ["systemctl", "restart", f"{service}.service"]
-        done = self.reach(machine).run(words, timeout=START_SECONDS)
-        if done.code != 0:
-            raise PlatformError(f"{service} of {machine} did not restart: {done.stderr.strip()}")
+        restart(self.reach(machine), machine, service)
 
     def power(self, machine: str) -> Power:
         """Whether the domain runs, and libvirt's number of this start."""
@@ -221,12 +212,7 @@ class LibvirtPlatform:
         wait_answers(self.reach(machine), machine, self.ground.settings.boot_deadline)
 
     def _record(self, machine: str) -> Recorded:
-        record = self.ground.recorded().get(f"{lowering.KIND}.{machine}")
-        if record is None or "host" not in record.place:
-            raise PlatformError(
-                f"the machine {machine} was not made yet", hint="`pgstead up` makes it"
-            )
-        return record
+        return record_of(self.ground.recorded(), machine, "host")
 
 
 def hosts_of(settings: Settings) -> dict[str, Host]:

@@ -204,11 +204,11 @@ class Supervisor:
         """What starts it: it holds a lock as long as it lives, so that there is never a second."""
         lock = str(self._places.supervisor / "lock")
         exclusive = ["flock", "--no-fork", "--nonblock", "--conflict-exit-code", str(_LOCKED), lock]
-        daemon = [sys.executable, str(self._program)]
+        daemon = [sys.executable, str(self._script)]
         return [*exclusive, *daemon, "-c", str(self.config_file)]
 
     @property
-    def _program(self) -> Path:
+    def _script(self) -> Path:
         """The script that runs supervisord."""
         return self._places.supervisor / SCRIPT
 
@@ -222,7 +222,7 @@ class Supervisor:
                 own_folder(self._places.short.parent, account.uid)
                 own_folder(self._places.short, account.uid)
             write_file(self.config_file, self._config())
-            write_file(self._program, files(__package__).joinpath(SCRIPT).read_text())
+            write_file(self._script, files(__package__).joinpath(SCRIPT).read_text())
             write_file(self._places.supervisor / rotation.NAME, rotation.script(self._places))
 
     def _start(self) -> None:

@@ -10,23 +10,20 @@ from typing import Any
 from pgstead.engine.resource import Attribute, Recorded, Resource
 from pgstead.errors import PlatformError
 from pgstead.machine import Cloud, Disk, Machine, Nic, OnChange
-from pgstead.membership import StandaloneServer
 from pgstead.platforms.base import Digest
 from pgstead.platforms.cloud_init import conventional
+from pgstead.platforms.guests import lowering
 from pgstead.platforms.guests.lowering import (
     ADMIN,
-    DATA_DISK,
     IMAGE,
     INTERFACES,
-    KIND,
     OFF,
     ON,
-    OS_DISK,
     POWER,
     admin,
     data_disk,
-    disk_size,
     inside,
+    sizes,
 )
 from pgstead.platforms.openstack import addresses, groups
 from pgstead.platforms.openstack.ground import Ground
@@ -123,21 +120,11 @@ def resource(
     recorded: Recorded | None,
 ) -> Resource:
     """The resource of a complete machine."""
-    data = [one.path for one in machine.software.directories if one.data]
-    return Resource(
-        address=f"{KIND}.{machine.name}",
-        kind=KIND,
-        attributes={
-            **_outside(machine, ground, digest, recorded),
-            **inside(machine, digest, sees_inside=ground.reach_of is not None),
-        },
-        after=tuple(f"{KIND}.{name}" for name in machine.after),
-        place=_place(machine, ground, zone),
-        holds_data=bool(data),
-        only_copy=bool(data) and isinstance(machine.membership, StandaloneServer),
-        outlives=machine.guest.data_disk is not None,
-        body=machine,
-    )
+    attributes = {
+        **_outside(machine, ground, digest, recorded),
+        **inside(machine, digest, sees_inside=ground.reach_of is not None),
+    }
+    return lowering.resource(machine, attributes, _place(machine, ground, zone))
 
 
 def _place(machine: Machine, ground: Ground, zone: str | None) -> dict[str, Any]:
@@ -170,10 +157,7 @@ def _outside(
         found[ZONE] = Attribute(cloud.availability_zone, OnChange.REPLACE, "availability zone")
     if (access := groups.desired(ground, machine)) is not None:
         found[ACCESS] = Attribute(access, OnChange.RELOAD, "security groups", hidden=True)
-    for key, disk in ((OS_DISK, guest.os_disk), (DATA_DISK, guest.data_disk)):
-        if disk is not None and disk.size is not None:
-            found[key] = disk_size(key, disk, recorded)
-    return found
+    return found | sizes(machine, recorded)
 
 
 def _flavor(machine: Machine, ground: Ground, recorded: Recorded | None) -> str:

@@ -12,9 +12,10 @@ from pgstead.machine import Machine, OnChange
 from pgstead.modules.base import Facts
 from pgstead.platforms.base import Digest, Found, Power
 from pgstead.platforms.guests.breaking import GuestBreaking
-from pgstead.platforms.guests.guest import wait_answers
+from pgstead.platforms.guests.guest import restart, wait_answers
 from pgstead.platforms.guests.keys import Keys
 from pgstead.platforms.guests.lowering import KIND
+from pgstead.platforms.guests.records import nothing_recorded, record_of
 from pgstead.platforms.guests.spreading import spread
 from pgstead.platforms.guests.ssh import forget, ssh_ways
 from pgstead.platforms.openstack import addresses, finding, groups, lower, servers, volumes
@@ -30,13 +31,6 @@ from pgstead.platforms.openstack.standing import ServerStanding
 from pgstead.platforms.openstack.volumes import Volume
 from pgstead.reach.base import Reach
 from pgstead.spec.openstack import OpenStackPlatform as Settings
-
-START_SECONDS = 120.0
-
-
-def nothing_recorded() -> Mapping[str, Recorded]:
-    """Of a stack that is new."""
-    return {}
 
 
 class OpenStackPlatform:
@@ -197,10 +191,7 @@ class OpenStackPlatform:
 
     def restart(self, machine: str, service: str) -> None:
         """Restart one service."""
-        words = ["systemctl", "restart", f"{service}.service"]
-        done = self.reach(machine).run(words, timeout=START_SECONDS)
-        if done.code != 0:
-            raise PlatformError(f"{service} of {machine} did not restart: {done.stderr.strip()}")
+        restart(self.reach(machine), machine, service)
 
     def power(self, machine: str) -> Power:
         """Whether its server runs or stands still, and which of the cloud's actions began that."""
@@ -232,9 +223,4 @@ class OpenStackPlatform:
         return GuestBreaking(self.reach, ServerStanding(self.ground))
 
     def _record(self, machine: str) -> Recorded:
-        record = self.ground.recorded().get(f"{KIND}.{machine}")
-        if record is None or "address" not in record.place:
-            raise PlatformError(
-                f"the machine {machine} was not made yet", hint="`pgstead up` makes it"
-            )
-        return record
+        return record_of(self.ground.recorded(), machine, "address")
