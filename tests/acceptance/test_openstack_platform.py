@@ -248,7 +248,9 @@ def test_what_a_plan_asks_does_not_grow_with_the_machines(room: Room) -> None:
 
 def test_an_existing_port_and_groups_are_used_and_stay(room: Room) -> None:
     network, stage = room.member.network, room.stage()
-    network.create_port(network_id=room.project.network.id, name="given")
+    # an address that neutron picks could be the one of the second machine
+    fixed = [{"ip_address": "10.7.0.200"}]
+    network.create_port(network_id=room.project.network.id, name="given", fixed_ips=fixed)
     group = network.create_security_group(name="given")
     address = stage.platform().resolve().port_address("given")
     assert address is not None
