@@ -5,7 +5,8 @@ SHELL := /bin/bash
 
 VENV := $(shell scripts/setup.sh path)
 BIN := $(VENV)/bin
-WORKERS ?= 2
+# Tests wait for servers part of their time: one more than there are processors.
+WORKERS ?= $(shell echo $$(($$(nproc) + 1)))
 ROUNDS ?= 10
 SHELL_FILES := .ci/run $(wildcard scripts/*.sh)
 

@@ -7,10 +7,11 @@ import drill
 import machine
 import quickstart
 import scale
+import servers
 from measures import keep, show
 
 if __name__ == "__main__":
-    parts = (scale, domains, machine, quickstart, drill)
+    parts = (scale, domains, servers, machine, quickstart, drill)
     measures = [one for part in parts for one in part.measure()]
     show(measures)
     keep(measures)

@@ -34,6 +34,10 @@ class PlatformError(PgsteadError):
     """The platform (this machine, a hypervisor, a cloud) could not do what was asked."""
 
 
+class Unreachable(PlatformError):
+    """A host, or a cloud, that does not answer: nothing of it can be seen."""
+
+
 class ClientError(PgsteadError):
     """A server (etcd, Patroni, PostgreSQL, HAProxy) answered with an error or not at all."""
 

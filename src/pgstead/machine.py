@@ -169,7 +169,10 @@ class Service:
     this name in one stack. `guest_only` marks what makes sense only on a machine with a
     kernel of its own (time synchronisation); platforms that lend their own leave it out.
     `spares_children` tells that it ends what it started itself when it stops, and that this
-    is to go on where it dies: it is found again.
+    is to go on where it dies: it is found again. `port` is a TCP port that it serves others
+    on without being waited for; one with `ready` serves that probe's. `afterwards` is run, as
+    its user, once it has ended, whatever ended it: SERVICE_RESULT in its environment is
+    `success`, or systemd's word for what went wrong (systemd.exec(5)).
     """
 
     name: str
@@ -180,9 +183,11 @@ class Service:
     stop_signal: str = "TERM"
     stop_seconds: int = 60
     ready: Probe | None = None
+    port: int | None = None
     stagger: float = 0.0
     guest_only: bool = False
     spares_children: bool = False
+    afterwards: tuple[str, ...] = ()
     on_change: OnChange = OnChange.RESTART
 
 

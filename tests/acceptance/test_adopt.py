@@ -1,11 +1,15 @@
 """A cluster whose state is lost: found, adopted from an export, and not disturbed."""
 
+import base64
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
+from pgstead.engine.export import read_export
 from support.ledger import writing
 from support.members import mains
 from support.stack import SMALL, Stack, stack_in
@@ -35,6 +39,20 @@ def lose(stack: Stack) -> None:
 def adopt(stack: Stack, *words: str, code: int = 0) -> str:
     done = stack.run("adopt", str(stack.file), *words, code=code)
     return done.stdout + done.stderr
+
+
+def secrets(stack: Stack) -> dict[str, Any]:
+    """The top level keys of a stack file that holds everything that cannot be made again."""
+    (passphrase,) = PASSPHRASE.values()
+    materials = read_export(export(stack), stack.name, passphrase=passphrase)["materials"]
+    rows = {name: json.loads(base64.b64decode(row)) for name, row in materials.items()}
+    passwords = {
+        name.removeprefix("password/"): {"value": row["password"]}
+        for name, row in rows.items()
+        if name.startswith("password/")
+    }
+    authorities = {stack.name: rows[f"authority/{stack.name}"]}
+    return {"certificate_authorities": authorities, "passwords": passwords}
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +102,22 @@ def test_without_its_export_it_says_what_is_lost_and_what_to_do(stack: Stack) ->
     adopt(stack, "--export", str(export(stack)), "--yes")
     assert stack.plan() == {}
     assert "has a state already" in adopt(stack, "--export", str(export(stack)), code=1)
+
+
+@pytest.mark.timeout(120)
+def test_a_stack_file_that_holds_all_secrets_needs_no_export(stack: Stack) -> None:
+    servers = {machine: mains(stack, machine, name) for machine, name in SERVERS.items()}
+    with writing(stack.dsn()) as ledger:
+        lose(stack)
+        stack.write(SMALL, **secrets(stack))
+        adopt(stack, "--yes")
+        # Certificates alone were lost for good: others come, under the same authority. Only the
+        # sentinel starts anew for its own, which serves nobody.
+        effects = {address: change["effect"] for address, change in stack.plan().items()}
+        restarts = {address for address, effect in effects.items() if effect != "reload"}
+        assert all("sentinel" in address for address in restarts), effects
+        stack.up()
+    assert ledger.errors == []
+    assert stack.plan() == {}
+    assert stack.status()["whole"]
+    assert {machine: mains(stack, machine, name) for machine, name in SERVERS.items()} == servers

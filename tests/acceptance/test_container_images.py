@@ -159,6 +159,11 @@ def test_postgresql_is_pulled_set_up_reloaded_and_started_again(
     with place.serving(wanted, "postgres") as serving:
         wait(answers, deadline=30, what="PostgreSQL")
         assert ask("SELECT count(*) FROM pg_namespace WHERE nspname = 'kept'") == (1,)
+        serving.cut_off()
+        assert answers(), "the container outlives the client"
+        place.run("env", "SERVICE_RESULT=timeout", *serving.service.afterwards)
+        assert not answers()
+        assert place.run("podman", "ps", "--all", "--format", "{{.Names}}").stdout == ""
     owners = place.run("sh", "-c", "stat -c %U:%a /var/lib/postgresql/data/PG_VERSION").stdout
     assert owners == "postgres:600\n"
 

@@ -7,6 +7,7 @@ first boot as virtual machines; what they share is this machine's kernel.
 from __future__ import annotations
 
 import json
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from pgstead.clusters.groups import api, group
 from pgstead.drills.fault import Scene
 from pgstead.drills.faults import ALL
 from pgstead.drills.scene import look
+from pgstead.operations import sentinel
 from pgstead.platforms.guests.guest import RESULT
 from support import containers
 from support.ledger import Ledger, writing
@@ -109,7 +111,7 @@ def under_a_writer(stack: Stack) -> Iterator[Ledger]:
     """No acknowledged row is lost, the stack is whole in the end, and nothing is left to do."""
     with writing(stack.dsn()) as ledger:
         yield ledger
-        eventually(lambda: stack.status()["whole"], REJOINED)
+        stack.becomes_whole(REJOINED)
     assert stack.plan() == {}
 
 
@@ -221,7 +223,7 @@ def test_the_leaders_machine_is_cut_off_and_taken_back(stack: Stack, daemon: Lib
 
 def test_drills_break_machines_from_the_inside(stack: Stack, daemon: Libvirtd) -> None:
     with under_a_writer(stack), session_of(stack) as session:
-        eventually(lambda: stack.status()["whole"], REJOINED)
+        stack.becomes_whole(REJOINED)
         scene = look(session.platform, group(session.machines), session.broken)
         assert "shares its host's clock" in (ALL["clock-ahead"].refused(scene) or "")
         leader, follower = (api(scene.scope.members[n]) for n in (scene.leader, scene.standbys[0]))
@@ -240,6 +242,43 @@ def test_drills_break_machines_from_the_inside(stack: Stack, daemon: Libvirtd) -
         before = servers(scene)
         assert f"on {scene.leader}" in ALL["postgres-killed"].strike(scene).what
         assert not before & servers(scene)
+
+
+def test_a_sentinel_powers_off_a_leader_that_stands_still_and_starts_it_again(
+    stack: Stack, daemon: Libvirtd
+) -> None:
+    stack.becomes_whole(REJOINED)
+    leader = stack.leader()
+    process = stack.start("sentinel", str(stack.file))
+    try:
+        eventually(lambda: f"{leader} leads" in happened(stack), 20)
+        with under_a_writer(stack) as ledger:
+            eventually(lambda: len(ledger.acknowledged) > 10, 20)
+            suspend(daemon, leader)
+            eventually(lambda: f"{leader} runs again" in happened(stack), 60)
+            seen = len(ledger.acknowledged)
+            eventually(lambda: len(ledger.acknowledged) > seen + 10, 60)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    told = happened(stack)
+    assert [one for one in told if one in (f"{leader} is off", f"{leader} lost the key")] == [
+        f"{leader} is off",
+        f"{leader} lost the key",
+    ]
+    assert stack.leader() != leader
+
+
+def happened(stack: Stack) -> list[str]:
+    """What the sentinel saw, decided and did."""
+    with session_of(stack) as session:
+        return [one.text for one in sentinel.events(session, 1000)]
+
+
+def suspend(daemon: Libvirtd, machine: str) -> None:
+    connection = libvirt.open(daemon.containers)
+    connection.lookupByName(machine).suspend()
+    connection.close()
 
 
 def servers(scene: Scene) -> set[str]:

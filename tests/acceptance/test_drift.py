@@ -71,7 +71,7 @@ def test_killed_services_start_again_by_themselves(stack: Stack) -> None:
         os.kill(pid, signal.SIGKILL)
     for machine, name in names.items():
         eventually(partial(new, stack, machine, name, before[machine]), 30)
-    eventually(lambda: stack.status()["whole"], 60)
+    stack.becomes_whole()
     assert stack.plan() == {}
 
 
@@ -101,7 +101,7 @@ def test_parameters_set_by_alter_system(stack: Stack) -> None:
     stack_members.execute("postgres-1", "ALTER SYSTEM SET work_mem = '9MB'")
     stack_members.execute("postgres-1", "SELECT pg_reload_conf()")
     stack_members.api(standby).restart()
-    eventually(lambda: stack.status()["whole"], 60)
+    stack.becomes_whole()
     assert stack_members.setting(standby, "wal_buffers") == "2MB"
     said = words(stack)
     assert "ALTER SYSTEM SET work_mem on postgres-1: 9MB -> absent (changed by hand)" in said
@@ -122,7 +122,7 @@ def test_users_of_etcd(stack: Stack) -> None:
     assert "password of etcd user patroni: differs (changed by hand)" in said
     assert f"prefixes of etcd user patroni: none -> {prefix} (changed by hand)" in said
     repaired(stack)
-    eventually(lambda: stack.status()["whole"], 60)
+    stack.becomes_whole()
     assert members(stack).etcd.role_prefixes("patroni") == (prefix,)
 
 
@@ -131,7 +131,7 @@ def test_authentication_of_etcd(stack: Stack) -> None:
     assert "authentication: off -> on (changed by hand)" in words(stack)
     repaired(stack)
     assert members(stack).etcd.authentication_enabled()
-    eventually(lambda: stack.status()["whole"], 60)
+    stack.becomes_whole()
 
 
 def test_roles_of_postgresql(stack: Stack) -> None:
@@ -168,5 +168,5 @@ def test_without_etcd_answers_come_in_seconds(stack: Stack) -> None:
         assert os.times().elapsed - between < 8
     finally:
         stack.up()
-    eventually(lambda: stack.status()["whole"], 60)
+    stack.becomes_whole()
     assert stack.plan() == {}

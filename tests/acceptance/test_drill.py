@@ -93,7 +93,7 @@ def test_stopped_while_all_of_etcd_is_down_it_brings_etcd_back(quickstart: Stack
     assert "what was broken is restored" in err
     assert time.monotonic() - began < 50  # not the minute that it lasts by design
     assert len(etcd_runs(quickstart)) == 3
-    wait(lambda: quickstart.status()["whole"] or None, deadline=60, what="the cluster to be whole")
+    quickstart.becomes_whole()
     assert not has_table(quickstart)
 
 

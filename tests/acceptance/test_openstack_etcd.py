@@ -1,24 +1,17 @@
 """The etcd member of OpenStack, as processes here: its root has a certificate and no password."""
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support.etcd_root import etcdctl, keep
 from support.stack import Stack, stack_in
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("openstack_etcd"), pytest.mark.timeout(180)]
 
 MEMBERS = ("etcd-1", "etcd-2")
-FILES = {
-    "endpoint": "endpoint",
-    "root.ca": "root_ca_certificate",
-    "root.crt": "root_certificate",
-    "root.key": "root_key",
-}
-"""What a user keeps of `pgstead output`."""
 
 
 def module(name: str, members: tuple[str, ...] = MEMBERS) -> dict[str, Any]:
@@ -47,27 +40,8 @@ def stack(folder: Path) -> Iterator[Stack]:
     with stack_in(folder, "t-openstack-etcd") as made:
         made.write(**modules(*MEMBERS))
         made.up()
-        outputs = made.json("output", str(made.file), "--show-secrets")
-        for file, name in FILES.items():
-            (folder / file).write_text(outputs[f"{MEMBERS[0]}.{name}"])
+        keep(made, MEMBERS[0])
         yield made
-
-
-def etcdctl(
-    stack: Stack, *words: str, cert: Path | None = None
-) -> subprocess.CompletedProcess[str]:
-    """As a user on this machine does, by default with root's certificate."""
-    cert = cert or stack.folder / "root.crt"
-    endpoint = (stack.folder / "endpoint").read_text()
-    command = ["etcdctl", f"--endpoints=https://{endpoint}", f"--cacert={stack.folder}/root.ca"]
-    return subprocess.run(
-        [*command, f"--cert={cert}", f"--key={cert.with_suffix('.key')}", *words],
-        env={"ETCDCTL_API": "3", "PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
 
 
 def test_root_is_reached_by_its_certificate_and_nobody_else_is_root(stack: Stack) -> None:

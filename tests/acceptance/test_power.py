@@ -79,7 +79,7 @@ def test_a_dead_supervisor_takes_no_server_with_it(stack: Stack) -> None:
     with writing(stack.dsn()) as ledger:
         kill_supervisor(stack)
         sent = len(ledger.acknowledged)
-        wait(lambda: len(ledger.acknowledged) > sent + 200, deadline=30, what="more rows")
+        wait(lambda: len(ledger.acknowledged) > sent + 40, deadline=30, what="more rows")
         assert ledger.errors == []
         assert servers(stack) == before
         status = words(stack, "status", code=1)
@@ -144,7 +144,7 @@ def test_a_leader_whose_power_goes_is_replaced_and_comes_back_as_a_standby(
     assert row(stack) == 42
     stack.up()
     # If the sentinel has started the machine already, there was nothing left for `up` to wait for.
-    wait(lambda: stack.status()["whole"], deadline=60, what="the machine to be back")
+    stack.becomes_whole()
     assert stack.roles()[leader] != "leader"
 
 

@@ -140,7 +140,7 @@ def test_a_session_is_cut_when_its_server_is_frozen(stack: Stack) -> None:
         session.execute("SELECT 1")
         with frozen(stack, leader):
             assert seconds_to_an_error(session) < CUT_SECONDS
-    eventually(lambda: stack.status()["whole"], 60)
+    stack.becomes_whole()
 
 
 def test_a_session_is_cut_when_its_server_is_killed(stack: Stack) -> None:
@@ -150,6 +150,6 @@ def test_a_session_is_cut_when_its_server_is_killed(stack: Stack) -> None:
         for pid in mains(stack, leader, "postgres"):
             os.kill(pid, signal.SIGKILL)
         assert seconds_to_an_error(session) < 3
-    eventually(lambda: stack.status()["whole"], 60)
+    stack.becomes_whole()
     with psycopg.connect(stack.dsn()) as session:
         session.execute("SELECT 1")

@@ -67,7 +67,7 @@ def test_all_passwords_change_at_once_and_no_write_fails(stack: Stack) -> None:
         }
         assert {change["effect"] for change in changes.values()} == {"reload"}
         stack.up()
-        eventually(lambda: stack.status()["whole"])
+        stack.becomes_whole()
     assert ledger.errors == []
     assert ledger.longest_gap < 1.5
     assert (servers(stack), stack.leader()) == (before, leader)
@@ -97,7 +97,7 @@ def test_killed_between_the_files_and_etcd_it_serves_on_and_a_rerun_ends_it(stac
         assert set(stack.plan()) == {f"etcd.{stack.name}"}
         rounds = int(members(stack).api(leader).config()["ttl"]) // 4
         seen = len(ledger.acknowledged)
-        eventually(lambda: len(ledger.acknowledged) > seen + 100 * rounds)
+        eventually(lambda: len(ledger.acknowledged) > seen + 40 * rounds)
         stack.up()
     assert ledger.errors == []
     assert ledger.longest_gap < 1.5
@@ -112,7 +112,7 @@ def test_after_a_rotation_members_start_and_rejoin(stack: Stack) -> None:
         standby = next(name for name, role in stack.roles().items() if role != "leader")
         stack.run("stop", str(stack.file), standby, "--yes", code=None)
         stack.run("start", str(stack.file), standby)
-        eventually(lambda: stack.status()["whole"], 60)
+        stack.becomes_whole()
     assert stack.plan() == {}
 
 

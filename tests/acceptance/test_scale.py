@@ -47,7 +47,7 @@ def of_size(stack: Stack, count: int) -> None:
     eventually(lambda: found.up("primary") | found.up("read_only") == names)
     assert {s.name for s in found.proxy.servers() if s.proxy == "primary"} == names
     assert {m.name for m in found.api("postgres-1").cluster().members} == names
-    eventually(lambda: stack.status()["whole"])
+    stack.becomes_whole()
 
 
 def test_three_become_five_and_three_again(stack: Stack) -> None:
@@ -135,7 +135,7 @@ def test_an_only_etcd_member_is_made_anew_only_when_told(alone: Stack) -> None:
     assert "machine.etcd-1 was made and is gone, and with it the only copy" in refused.stderr
     assert "--recreate machine.etcd-1" in refused.stderr
     alone.up("--recreate", "machine.etcd-1")
-    eventually(lambda: alone.status()["whole"], 60)
+    alone.becomes_whole()
     assert alone.plan() == {}
     with psycopg.connect(alone.dsn()) as session:
         assert session.execute("SELECT id FROM kept").fetchone() == (1,)

@@ -6,6 +6,7 @@ first boot. Emulation only; nothing leaves the daemon's namespaces.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -161,6 +162,16 @@ def test_a_machine_that_is_off_is_started(stage: Stage) -> None:
     stage.guests["thing-1"].files[CONFIGURATION] = (0o640, "changed while nobody looked\n")
     assert stage.up(machine()) == "update"
     assert "changed" not in stage.guests["thing-1"].files[CONFIGURATION][1]
+
+
+def test_the_host_tells_at_once_that_a_machine_has_ended(stage: Stage) -> None:
+    stage.up(machine())
+    told = threading.Semaphore(0)
+    with stage.platform().watch(("thing-1",), told.release):
+        assert told.acquire(timeout=20), "it is not listened to"
+        domain_of(stage).destroy()
+        assert told.acquire(timeout=20)
+    assert not stage.platform().power("thing-1").on
 
 
 def test_another_boot_is_not_powered_off(stage: Stage) -> None:

@@ -12,7 +12,7 @@ from pgstead.drills.ledger import Attempt, Work
 from pgstead.drills.table import Table
 from pgstead.drills.workload import numbering
 
-WRITER = Style("ledger", Work.WRITE, connect_timeout=3.0, pause=0.002)
+WRITER = Style("ledger", Work.WRITE, connect_timeout=3.0, pause=0.02)
 
 
 @dataclass

@@ -22,7 +22,7 @@ from pgstead.sentinel.observation import (
 from pgstead.sentinel.steps import Act, Forget, Note, PowerOff, Start, TakeKey
 
 TTL = 20
-RECEIVER_SECONDS = 5
+RECEIVER_SECONDS = 5  # longer than by default: so is it seen to be waited for
 REST = 10
 NAMES = ("a", "b", "c")
 

@@ -99,6 +99,10 @@ class Stack:
         """How it is."""
         return self.json("status", str(self.file), code=None)
 
+    def becomes_whole(self, seconds: float = 60) -> None:
+        """Wait until all is as it should be."""
+        self.run("status", str(self.file), "--wait", str(seconds))
+
     def roles(self) -> dict[str, str]:
         """The Patroni members' roles."""
         members = self.status()["members"]

@@ -1,7 +1,6 @@
-"""Four systems on virtual machines that really boot, worked as a user works them.
+"""Systems on virtual machines that really boot, worked as a user works them.
 
-An etcd member, a Patroni member on it, a load balancer in front, and a PostgreSQL server of
-its own. Everything runs beside the daemon, in its namespaces; nothing reaches outside.
+Everything runs beside the daemon, in its namespaces; nothing reaches outside.
 """
 
 from __future__ import annotations
@@ -43,18 +42,6 @@ SLOW_PATRONI = {"ttl": 60, "loop_wait": 5, "retry_timeout": 10}
 SLOW_ETCD = {"heartbeat_interval": 500, "election_timeout": 5000}
 SMALL_POSTGRES = {"key": "shared_buffers", "value": "32MB"}
 
-SERVICES = {
-    "etcd-1": "etcd",
-    "single": "postgres",
-    "postgres-1": "patroni",
-    "load-balancer-1": "haproxy",
-}
-MOUNTS = {
-    "etcd-1": "/var/lib/etcd",
-    "single": "/var/lib/postgresql",
-    "postgres-1": "/var/lib/postgresql",
-}
-
 
 def why_not() -> str | None:
     """The reason why no machine can be booted here; None if one can."""
@@ -75,104 +62,6 @@ def platform(image: Path) -> dict[str, Any]:
         "boot_deadline": 600,
         "cloud_init_deadline": 900,
     }
-
-
-def systems(name: str, image: Path, authority: Authority) -> dict[str, Any]:
-    """The stack file of the four systems, as a document."""
-    passwords = ("superuser", "replication", "rewind", "application", "single", "root", "patroni")
-    return {
-        "version": 1,
-        "name": name,
-        "platform": platform(image),
-        "certificate_authorities": {
-            name: {"certificate": authority.certificate, "key": authority.key}
-        },
-        "passwords": {one: {"value": f"{PASSWORD}-{one}"} for one in passwords},
-        "modules": {
-            "etcd-1": _etcd(name),
-            "single": _single(name),
-            "postgres-1": _patroni(name),
-            "load-balancer-1": _load_balancer(name),
-        },
-    }
-
-
-def _module(source: str, machine: str, ca: str, **variables: Any) -> dict[str, Any]:
-    return {"source": source, "name": machine, "ca": ca, **EMULATED, **variables}
-
-
-def _etcd(ca: str) -> dict[str, Any]:
-    user = {"name": "patroni", "password": "${passwords.patroni}", "prefixes": [f"/service/{ca}/"]}
-    return _module(
-        "etcd-server",
-        "etcd-1",
-        ca,
-        etcd={"grpc_gateway_enabled": True, "client_cert_auth": True, **SLOW_ETCD},
-        authentication_bootstrap={
-            "bootstrap": True,
-            "root_password": "${passwords.root}",
-            "users": [user],
-        },
-        cluster={
-            "is_initializing": True,
-            "initial_token": ca,
-            "initial_members": [{"name": "etcd-1", "ip": "${modules.etcd-1.ip}"}],
-        },
-    )
-
-
-def _single(ca: str) -> dict[str, Any]:
-    return _module(
-        "postgres-server",
-        "single",
-        ca,
-        postgres_user="owner",
-        postgres_database="things",
-        postgres_password="${passwords.single}",
-        postgres_params="-c 'shared_buffers=32MB'",
-        certificate_validity_period=8760,
-        certificate_early_renewal=720,
-    )
-
-
-def _patroni(ca: str) -> dict[str, Any]:
-    application = {"role": "app", "database": "app", "password": "${passwords.application}"}
-    return _module(
-        "patroni-server",
-        "postgres-1",
-        ca,
-        memory=640,
-        certificate_names=["${modules.load-balancer-1.ip}"],
-        postgres={
-            "params": [SMALL_POSTGRES],
-            "superuser_password": "${passwords.superuser}",
-            "replicator_password": "${passwords.replication}",
-            "rewind_password": "${passwords.rewind}",
-            "application": application,
-        },
-        etcd={
-            "endpoints": ["${modules.etcd-1.endpoint}"],
-            "username": "patroni",
-            "password": "${passwords.patroni}",
-        },
-        patroni={
-            "scope": ca,
-            "namespace": "/service/",
-            "name": "postgres-1",
-            "is_synchronous": False,
-            **SLOW_PATRONI,
-        },
-    )
-
-
-def _load_balancer(ca: str) -> dict[str, Any]:
-    member = {"name": "postgres-1", "ip": "${modules.postgres-1.ip}"}
-    return _module(
-        "postgres-load-balancer",
-        "load-balancer-1",
-        ca,
-        haproxy={"members": [member], "checks": {"inter": "2s", "fall": 3, "rise": 1}},
-    )
 
 
 @dataclass
@@ -248,11 +137,11 @@ class Lab:
             found = connection.execute(statement.encode())
             return found.fetchall() if found.description else []
 
-    def etcdctl(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def etcdctl(self, *words: str, ca: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Run etcdctl beside the daemon; a failing command is an answer."""
         endpoint = f"--endpoints=https://{self.address('etcd-1')}:2379"
         return subprocess.run(
-            [*self.daemon.enter, "etcdctl", endpoint, f"--cacert={self.ca}", *words],
+            [*self.daemon.enter, "etcdctl", endpoint, f"--cacert={ca or self.ca}", *words],
             capture_output=True,
             text=True,
             timeout=60,

@@ -64,12 +64,13 @@ def switchover(
 ) -> None:
     """Hand the leader's role to a standby.
 
-    Nothing is lost. Without --to, the standby leads that lags least.
+    Nothing is lost. Without --to, one leads that lacks nothing, whichever is first: writes
+    stop for about 2 s. With --to, the other standbys are told to wait, which costs 1 s more.
     """
     from pgstead.operations.switchover import switchover as run  # noqa: PLC0415 - start-up time
 
-    def accept(leader: str, candidate: str) -> bool:
-        return confirm(f"Switch from {leader} to {candidate}?", yes=yes)
+    def accept(leader: str, candidates: str) -> bool:
+        return confirm(f"Switch from {leader} to {candidates}?", yes=yes)
 
     done = run(file, to, accept=accept, tell=stopping)
     if done is None:

@@ -55,12 +55,14 @@ def render(
 ) -> None:
     """Write every machine's files for reading.
 
-    Secrets are left out unless asked for.
+    With them what a virtual machine is begun with: cloud-init's files and libvirt's XML. No
+    host has to answer. Secrets are left out unless asked for.
     """
     from pgstead.operations.render import render as run  # noqa: PLC0415 - start-up time
 
     written = run(file, folder, show_secrets=show_secrets)
-    out().print(f"{written} files in {folder}")
+    warn(written.warnings)
+    out().print(f"{written.files} files in {folder}")
 
 
 def schema() -> None:

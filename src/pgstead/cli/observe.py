@@ -19,7 +19,21 @@ def add(app: typer.Typer) -> None:
     app.command()(output)
 
 
-def status(file: StackFile = DEFAULT_FILE, form: Output = Format.TEXT) -> int:
+def status(
+    file: StackFile = DEFAULT_FILE,
+    *,
+    seconds: Annotated[
+        float,
+        typer.Option(
+            "--wait",
+            metavar="SECONDS",
+            min=0,
+            help="Wait so long for all to be as it should be.",
+            show_default=False,
+        ),
+    ] = 0.0,
+    form: Output = Format.TEXT,
+) -> int:
     """Show members, roles, lag and health.
 
     TL is the timeline, cert the days until the first certificate ends. Exits with 1 if
@@ -27,10 +41,10 @@ def status(file: StackFile = DEFAULT_FILE, form: Output = Format.TEXT) -> int:
     """
     from pgstead.cli import status_view  # noqa: PLC0415 - start-up time
     from pgstead.operations.session import open_session  # noqa: PLC0415
-    from pgstead.operations.status import status as run  # noqa: PLC0415
+    from pgstead.operations.status import status_once_whole  # noqa: PLC0415
 
     with open_session(file) as session:
-        seen = run(session)
+        seen = status_once_whole(session, seconds)
     if form is Format.JSON:
         print_json(status_view.as_json(seen))
     else:

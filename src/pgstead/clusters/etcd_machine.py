@@ -203,15 +203,26 @@ class EtcdMachines:
 
     def leave(self, place: Place) -> Steps:
         """Steps until the cluster does not list a former member any more."""
-        cluster = self.clusters[place.group]
         url = f"https://{place.address}:{place.port}"
-        what = f"etcd member {place.name} leaving {place.group}"
+        yield from self._let_go(self.clusters[place.group], place.name, url)
+
+    def part(self, machine: str, member: EtcdMember) -> Steps:
+        """The same for a member whose data goes with its machine, which is about to be replaced.
+
+        While it still serves: of two members, the one that is left could not let it go.
+        """
+        others = self.clusters[member.cluster].without(machine)
+        if others.members and not self.platform.keeps_data(machine):
+            yield from self._let_go(others, member.name, peer_url(member))
+
+    def _let_go(self, others: EtcdCluster, name: str, url: str) -> Steps:
+        what = f"etcd member {name} leaving {others.name}"
         following = yield from settled(
-            lambda: membership.leave(look(cluster), url), what=what, hint=HINT
+            lambda: membership.leave(look(others), url), what=what, hint=HINT
         )
         if following.do is Do.REMOVE:
-            title = f"remove {place.name} from etcd cluster {place.group}"
-            yield Step(title, partial(self._remove, cluster, following.member))
+            title = f"remove {name} from etcd cluster {others.name}"
+            yield Step(title, partial(self._remove, others, following.member))
 
     def around(self, member: EtcdMember, steps: Steps) -> Steps:
         """Disturb a member only while all others are healthy, and wait until it is again."""

@@ -74,8 +74,11 @@ class MachineProvider:
 
     def replace(self, resource: Resource, recorded: Recorded) -> Steps:
         """Made anew around its data, as disturbing as a long restart."""
+        machine = self._machine(resource.address)
 
         def steps() -> Steps:
+            if machine is not None and isinstance(machine.membership, EtcdMember):
+                yield from self.etcd.part(machine.name, machine.membership)
             yield from self.platform.delete(recorded, data=Data.KEEP)
             yield from self.create(resource, recorded=recorded)
 

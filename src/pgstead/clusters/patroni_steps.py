@@ -75,11 +75,12 @@ def wait_serving(scope: PatroniScope, name: str, deadline: float = STREAM_SECOND
 def switch_over(scope: PatroniScope, leader: str, candidate: str) -> None:
     """Hand leadership over and return once the old leader streams from the new one.
 
-    Patroni may have done it, and said otherwise: what counts is who leads.
+    Without a `candidate`, Patroni chooses. It may have done it, and said otherwise: what
+    counts is who leads.
     """
     machine = scope.machine_of(leader) or next(iter(scope.members))
     try:
-        api(scope.members[machine]).switchover(leader, candidate)
+        api(scope.members[machine]).switchover(leader, candidate or None)
     except ClientError as error:
         view = patroni_view.look(scope)
         node = view.node(leader) if view else None
@@ -130,7 +131,7 @@ def _roll(scope: PatroniScope, joining: frozenset[str]) -> rolling.Next:
 def _step(scope: PatroniScope, following: rolling.Next) -> Step:
     if following.do is rolling.Do.SWITCHOVER:
         return Step(
-            f"switch over from {following.member} to {following.candidate}",
+            f"switch over from {following.member} to {following.candidate or 'another member'}",
             partial(switch_over, scope, following.member, following.candidate),
         )
     why = f" ({following.reason})" if following.reason else ""

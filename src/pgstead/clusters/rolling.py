@@ -26,7 +26,10 @@ class Do(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """What to do next, and why; `candidate` takes over from `member` in a switchover."""
+    """What to do next, and why.
+
+    In a switchover `candidate` takes over from `member`; where it is empty, Patroni chooses.
+    """
 
     do: Do
     reason: str = ""
@@ -192,4 +195,22 @@ def _leader(view: View, leader: Node, among: Collection[str], *, alone: Do) -> N
     candidates = view.candidates(among)
     if not candidates:
         return Next(Do.WAIT, "no standby can take over yet")
-    return Next(Do.SWITCHOVER, "", leader.name, candidates[0].name)
+    chosen = "" if _any_will_do(view, leader, candidates) else candidates[0].name
+    return Next(Do.SWITCHOVER, "", leader.name, chosen)
+
+
+def _any_will_do(view: View, leader: Node, candidates: Collection[Node]) -> bool:
+    """Whether Patroni may choose among several, which is quicker than to name one.
+
+    The standbys that see another one named sleep for 2 s before they follow it (Patroni's
+    ha.py, `process_unhealthy_cluster`), and meanwhile confirm no write. Without a name, all
+    who vote have to serve (`is_failover_possible`).
+    """
+    others = [node for node in view.nodes if node.name != leader.name]
+    able = {node.name for node in candidates}
+    could_win = (n for n in others if n.eligible and (n.synchronous or not view.synchronous))
+    return (
+        len(others) > 1
+        and all(node.serving for node in others)
+        and all(node.name in able and not node.pending for node in could_win)
+    )

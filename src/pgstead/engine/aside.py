@@ -9,6 +9,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+LOOK_SECONDS = 0.5
+"""The kernel may give a signal to any thread, and Python handles it in the main one, once awake."""
+
 
 class Aside:
     """Work that is done aside, once."""
@@ -27,7 +30,8 @@ class Aside:
         if not self._begun:
             self._begun = True
             threading.Thread(target=self._run, name="apply").start()
-        self._ended.wait()
+        while not self._ended.wait(LOOK_SECONDS):
+            pass
         if self._error is not None:
             raise self._error
 

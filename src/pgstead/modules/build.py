@@ -6,7 +6,7 @@ blueprint = build(stack, Context(facts, materials))
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
 
@@ -33,6 +33,7 @@ from pgstead.modules.parts.model import reveal
 from pgstead.modules.patroni_server.variables import PatroniServer
 from pgstead.modules.registry import KINDS, MODELS
 from pgstead.modules.resolving import Resolver
+from pgstead.modules.secrets import secrets_of
 from pgstead.modules.timings import ClusterTimings, cluster_timings, joint_cautions
 from pgstead.spec import ModuleSource, Stack, Tree, parse
 from pgstead.spec.collecting import Collected
@@ -46,13 +47,14 @@ class Blueprint:
     """What a stack stands for: its machines, in the file's order, and its modules' outputs.
 
     `outputs` is by module and output; `warnings` are whole sentences; `timings` are those of
-    each Patroni cluster.
+    each Patroni cluster. `secrets` are those that the modules' own variables hold.
     """
 
     machines: tuple[Machine, ...]
     outputs: Mapping[str, Mapping[str, OutputValue]]
     warnings: tuple[str, ...]
     timings: tuple[ClusterTimings, ...] = ()
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
 
 def build(stack: Stack, context: Context) -> Blueprint:
@@ -74,6 +76,7 @@ def build(stack: Stack, context: Context) -> Blueprint:
         outputs={module.key: _outputs(module, resolver) for module in modules},
         warnings=_warnings(built, joint_cautions(timings)),
         timings=timings,
+        secrets=frozenset(text for one in parsed.values() for text in secrets_of(one)),
     )
 
 

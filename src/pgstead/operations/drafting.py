@@ -16,6 +16,7 @@ from pgstead.engine.plan import MACHINE
 from pgstead.engine.resource import Observed, Present, Recorded, Resource, Unknown
 from pgstead.engine.state import draft
 from pgstead.errors import Refused
+from pgstead.operations.platforms import spare
 from pgstead.operations.session import Session
 from pgstead.platforms.base import Found
 
@@ -86,8 +87,9 @@ def fill(session: Session, found: Chosen, *, exported: bool) -> Adoption:
             session.materials.address(one.machine, one.address)
     desired = {resource.address: resource for resource in session.desired}
     made = session.materials.made()
-    if made and not exported:
-        raise _lost(made)
+    lost = () if exported else tuple(name for name in made if name not in spare(session.stack))
+    if lost:
+        raise _lost(lost)
     session.materials.save()
     observed = session.observe()
     known = session.state.recorded()
@@ -101,7 +103,7 @@ def fill(session: Session, found: Chosen, *, exported: bool) -> Adoption:
         session.stack.name,
         session.state.stack_id,
         tuple(_rows(recorded, desired, observed, found)),
-        (*session.warnings, *_made_anew(made)),
+        (*session.warnings, *_made_anew(made, exported=exported)),
         plan.summary,
     )
 
@@ -148,9 +150,10 @@ def _rows(
         yield Adoptee(address, where.get(address, ""), note)
 
 
-def _made_anew(made: tuple[str, ...]) -> Iterator[str]:
+def _made_anew(made: tuple[str, ...], *, exported: bool) -> Iterator[str]:
     if made:
-        yield f"not in the export, so it is made anew: {_named(made)}"
+        where = "not in the export" if exported else "lost, and not needed here"
+        yield f"{where}, so it is made anew: {_named(made)}"
 
 
 def _named(materials: tuple[str, ...]) -> str:

@@ -102,6 +102,19 @@ def _installed(kind: str, more: str = "") -> Iterator[None]:
         ) from None
 
 
+def spare(stack: spec.Stack) -> frozenset[str]:
+    """Materials that a stack can do without: the SSH keys of machines that no ssh enters."""
+    from pgstead.platforms.guests.keys import MATERIAL  # noqa: PLC0415 - start-up time
+    from pgstead.spec.libvirt import LibvirtPlatform  # noqa: PLC0415
+    from pgstead.spec.openstack import OpenStackPlatform  # noqa: PLC0415
+
+    settings = stack.platform
+    closed = (isinstance(settings, LibvirtPlatform) and settings.reach != "ssh") or (
+        isinstance(settings, OpenStackPlatform) and settings.delivery != "reach"
+    )
+    return frozenset((f"password/{MATERIAL}",) if closed else ())
+
+
 def folder_of(stack: spec.Stack, file: Path) -> Path:
     """Where what belongs to the stack is kept, beside its state."""
     return file.absolute().parent / ".pgstead" / stack.name

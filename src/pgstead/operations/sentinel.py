@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pgstead.engine.lock import holder_of, is_free, lock
 from pgstead.errors import Interrupted, PlatformError, SpecError, StateError
 from pgstead.operations.stopping import Tell, nobody, stoppable
+from pgstead.platforms.base import Tells
 from pgstead.sentinel import service
 from pgstead.sentinel.events import Event, Log, parse
 from pgstead.sentinel.holding import FileHold, held
@@ -150,6 +151,13 @@ class FreshGround:
     def start(self, machine: str) -> None:
         """Start all services of a machine."""
         self._ask(lambda platform: platform.start(machine))
+
+    @contextmanager
+    def watch(self, machines: Collection[str], changed: Callable[[], None]) -> Iterator[None]:
+        """Have a platform of its own tell of changes, where it is one that does."""
+        platform = self.make()
+        with platform.watch(machines, changed) if isinstance(platform, Tells) else nullcontext():
+            yield
 
     def _ask(self, ask: Callable[[Platform], T]) -> T:
         platform = self._made = self._made or self.make()

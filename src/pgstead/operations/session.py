@@ -21,6 +21,7 @@ from pgstead.modules.base import Context, Facts
 from pgstead.operations import addresses, platforms, sentinel
 
 if TYPE_CHECKING:
+    from pgstead.engine.addresses import Allocate
     from pgstead.engine.keys import KeyPlace
     from pgstead.engine.lock import Lock
     from pgstead.engine.resource import Observed, Provider, Recorded, Resource
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pgstead.machine import Machine
     from pgstead.membership import EtcdMember
     from pgstead.modules.build import Blueprint
+    from pgstead.operations.standing_in import StandIns
     from pgstead.platforms.base import Platform
 
 BROKEN = "broken.json"
@@ -49,6 +51,8 @@ class Session:
     """What a drill that was killed had left broken, in words, until this session began."""
     keys: KeyPlace | None = None
     """Where the materials' key is; by default the stack's own place."""
+    stand_ins: StandIns | None = None
+    """What stands for addresses that only a host or a cloud knows while it does not answer."""
 
     @cached_property
     def platform(self) -> Platform:
@@ -67,7 +71,8 @@ class Session:
     @cached_property
     def facts(self) -> Facts:
         """What exists already."""
-        return self.platform.resolve()
+        found = self.platform.resolve()
+        return found if self.stand_ins is None else self.stand_ins.facts(found)
 
     @cached_property
     def materials(self) -> StoredMaterials:
@@ -78,7 +83,13 @@ class Session:
             if password.value is not None
         }
         vault = Vault(self.state, self.keys)
-        return StoredMaterials(vault, allocate=self.platform.allocate, passwords=given)
+        return StoredMaterials(vault, allocate=self._allocate, passwords=given)
+
+    @property
+    def _allocate(self) -> Allocate:
+        """Free addresses: the platform's, or what stands in for them."""
+        ask = self.platform.allocate
+        return ask if self.stand_ins is None else self.stand_ins.allocate(ask)
 
     @cached_property
     def blueprint(self) -> Blueprint:
@@ -89,7 +100,7 @@ class Session:
             self.facts, self.materials, look=self._look, etcd_version=self._etcd_version
         )
         made = build(self.stack, context)
-        redaction.remember(self.materials.secrets())
+        redaction.remember(self.materials.secrets() | made.secrets)
         return made
 
     def _look(self, machine: str, path: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -28,13 +29,16 @@ from pgstead.operations import sentinel
 from pgstead.operations.results import MemberStatus, Status
 from pgstead.operations.session import Session
 from pgstead.operations.switchover import view_of
-from pgstead.waiting import wait
+from pgstead.waiting import pause, wait
 
 PRIMARY = "primary"
 """The proxy that must have one server up."""
 
 SERVING = 90.0
 """Seconds for machines that run to find their places in their clusters."""
+
+BETWEEN_LOOKS = 0.5
+"""Seconds between two looks at a stack that is waited for: each asks every member."""
 
 SHOWN_EVENTS = 5
 """How many of the sentinel's last events are told."""
@@ -66,6 +70,19 @@ def status(session: Session) -> Status:
     problems = tuple(_problems(session, clusters.patroni, members))
     events = sentinel.events(session, SHOWN_EVENTS)
     return Status(session.stack.name, session.platform.kind, members, problems, events)
+
+
+def status_once_whole(session: Session, seconds: float) -> Status:
+    """The status as soon as the stack is whole, or what it is after so many seconds.
+
+    Raises `StateError` if the stack never came up.
+    """
+    seen = status(session)
+    ends = time.monotonic() + seconds
+    while not seen.whole and (left := ends - time.monotonic()) > 0:
+        pause(min(BETWEEN_LOOKS, left))
+        seen = status(session)
+    return seen
 
 
 def await_serving(session: Session, names: Collection[str]) -> None:

@@ -31,7 +31,8 @@ def stoppable(work: Callable[[], T], *, message: str, hint: str, tell: Tell = no
         aside.wait()
     except KeyboardInterrupt:
         interruption.set()
-        tell()
+        with suppress(OSError):  # a terminal that is gone
+            tell()
         with suppress(PgsteadError):
             aside.wait()
         raise Interrupted(message, hint=hint) from None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -49,6 +50,34 @@ class Counts(Protocol):
     @property
     def requests(self) -> int:
         """How many it sent so far."""
+
+
+@runtime_checkable
+class Shows(Protocol):
+    """What can show the texts that machines are begun with."""
+
+    def shown(
+        self, machines: Iterable[Machine], digest: Digest, *, secrets: bool
+    ) -> Mapping[str, Mapping[str, str]]:
+        """Per machine, those texts by file name, e.g. `{"db-1": {"domain.xml": "<domain ..."}}`.
+
+        Without `secrets` these are left out. Nothing is made, and little is asked of hosts or
+        of a cloud: what only these know is said in words.
+        """
+
+
+@runtime_checkable
+class Tells(Protocol):
+    """A platform that tells by itself when machines are switched on or off."""
+
+    def watch(
+        self, machines: Collection[str], changed: Callable[[], None]
+    ) -> AbstractContextManager[None]:
+        """Call `changed` after each such change, from any thread, while the context lasts.
+
+        Nothing is promised: what happens while a host cannot be reached is not told, so `power`
+        has to be asked all the same.
+        """
 
 
 class Platform(Protocol):

@@ -1,23 +1,26 @@
 """The loop: look, decide, act, and pause.
 
-How fast. A machine that is dead is seen by the next look, at most `CALM_SECONDS` away, and once
-more at once; the key is gone some 0.1 s later. A leader that is frozen renews nothing: its lease
-is overdue `loop_wait` + 1 s after the last renewal (2 s by default), looks of 0.4 s over a
-second find it silent, and standbys notice after `wal_receiver_timeout` (5 s by default) that no
-WAL comes, which is what is waited for longest. To power a machine off takes 0.1 s. Then
-Patroni's standbys, which watch the key, promote one within 1 to 1.5 s, and the load balancer
-finds it within 0.3 s. So writes go on 1 to 2 s after a machine died, 6 to 7 s after one froze.
+How fast. A machine that is dead is seen by the next look, at most `CALM_SECONDS` away, or at
+once where its platform tells of it (`platforms.base.Tells`), and once more right after; the key
+is gone some 0.1 s later. A leader that is frozen renews nothing: its lease is overdue
+`loop_wait` + 1 s after the last renewal (2 s by default), looks of 0.4 s over a second find it
+silent, and standbys notice after `wal_receiver_timeout` (3 s by default) that no WAL comes, which
+is what is waited for longest. To power a machine off takes 0.1 s. Then Patroni's standbys, which
+watch the key, promote one within 1 to 1.5 s, and the load balancer finds it within 0.3 s. So
+writes go on 1 to 2 s after a machine died, 6 to 7 s after one froze.
 """
 
 from __future__ import annotations
 
 import secrets
 import socket
+import threading
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass, field
 
 from pgstead.errors import ClientError, Interrupted
+from pgstead.platforms.base import Tells
 from pgstead.sentinel.acting import Ground, Hands
 from pgstead.sentinel.decision import decide
 from pgstead.sentinel.events import Log
@@ -49,15 +52,34 @@ class Post:
     log: Log
 
 
-def watch(post: Post, sleep: Callable[[float], None] = pause) -> None:
+@dataclass(frozen=True, slots=True)
+class Bell:
+    """Wakes the sentinel up from a pause, from any thread."""
+
+    _rung: threading.Event = field(default_factory=threading.Event)
+
+    def ring(self) -> None:
+        """End the pause, or the next one at once."""
+        self._rung.set()
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass until it rings. Raises `Interrupted` as `waiting.pause` does."""
+        self._rung.wait(seconds)
+        self._rung.clear()
+        pause(0)
+
+
+def watch(post: Post) -> None:
     """Watch until `waiting.interruption` is set; then let another sentinel act."""
     me = f"{socket.gethostname()}-{secrets.token_hex(4)}"
     store = Store(post.target, me)
     hands = Hands(store, post.platform, post.hold, post.log)
     sight = Sight(post.target, store, post.platform, post.hold, hands.later)
+    bell = Bell()
     post.log.done(f"the sentinel {me} watches {post.target.scope}")
     try:
-        _for_ever(sight, hands, me, post.log, sleep)
+        with _told(post, bell):
+            _for_ever(sight, hands, me, post.log, bell.pause)
     except Interrupted:
         post.log.done(f"the sentinel {me} ends")
     finally:
@@ -65,6 +87,13 @@ def watch(post: Post, sleep: Callable[[float], None] = pause) -> None:
             store.resign()
         store.client.close()
         sight.close()
+
+
+def _told(post: Post, bell: Bell) -> AbstractContextManager[None]:
+    """Where the platform tells of machines that were switched off, it rings."""
+    if not isinstance(post.platform, Tells):
+        return nullcontext()
+    return post.platform.watch(tuple(post.target.machine_of.values()), bell.ring)
 
 
 def _for_ever(

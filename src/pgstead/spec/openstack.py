@@ -104,7 +104,12 @@ class OpenStackPlatform(Model):
         None, description="A private key to log in with; by default one that pgstead makes."
     )
     build_deadline: int = Field(
-        600, ge=10, le=7200, description="Seconds that the cloud may take to make a server."
+        600,
+        ge=10,
+        le=7200,
+        description="Seconds that the cloud may take to make a server or a volume. What an "
+        "interrupted run began, and the cloud has not made by then, is deleted and asked for "
+        "again.",
     )
     boot_deadline: int = Field(
         300, ge=10, le=7200, description="Seconds that a machine may take until it is reached."

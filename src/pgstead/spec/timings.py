@@ -217,7 +217,9 @@ class Timings(Model):
         "5s", description="How long the primary waits for a silent standby."
     )
     wal_receiver_timeout: Duration = Field(
-        "5s", description="How long a standby waits for a silent primary."
+        "3s",
+        description="How long a standby waits for a silent primary, which it asks for a sign of "
+        "life after half of it. A primary that was merely slow costs a new connection.",
     )
     wal_retrieve_retry_interval: Duration = Field(
         "1s", description="How long a standby waits before it tries to stream again."

@@ -25,6 +25,9 @@ LEASE_CHECK = 0.5
 RACE = 2.0
 """Members that do not answer are asked with a timeout of two seconds."""
 
+DEMOTED = 2.0
+"""A leader that has handed over waits for so long until it looks whom to follow (`demote`)."""
+
 PROMOTION = 2.0
 STOP = 3.0
 PROCESS = 3.0
@@ -48,6 +51,12 @@ def race(patroni: Patroni) -> Iterator[Term]:
 def promotion() -> Iterator[Term]:
     """PostgreSQL ends its recovery."""
     yield Term(PROMOTION, "a standby is promoted", ASSUMED)
+
+
+def demotion() -> Iterator[Term]:
+    """The former leader comes back as a standby."""
+    yield Term(DEMOTED, "the former leader, who has to confirm writes, pauses", HA)
+    yield Term(PROCESS, "it starts as a standby, and streams", ASSUMED)
 
 
 def seen_up(balancer: Balancer | None) -> Iterator[Term]:

@@ -104,7 +104,19 @@ def _patroni_killed(settings: Settings, patroni: Patroni) -> Bound:
 def _switchover(settings: Settings, patroni: Patroni) -> Bound:
     limit = patroni.primary_stop_timeout or steps.STOP
     stop = Term(min(limit, steps.STOP), "PostgreSQL stops, after a checkpoint", steps.ASSUMED)
-    return total([stop], _handed_over(settings, patroni))
+    over = total([stop], _handed_over(settings, patroni))
+    if _who_confirms_is_the_former_leader(settings.replication):
+        return max(over, total([stop], steps.demotion()), key=lambda bound: bound.seconds or 0.0)
+    return over
+
+
+def _who_confirms_is_the_former_leader(replication: Replication | None) -> bool:
+    """Whether the new leader has too few other standbys for its writes to be confirmed."""
+    return (
+        replication is not None
+        and replication.strict
+        and replication.members - 2 < replication.node_count
+    )
 
 
 def _standby_dead(settings: Settings, patroni: Patroni) -> Bound:

@@ -35,7 +35,7 @@ def port_with(address: str, **more: Any) -> port.Port:
 def proxy(kind: type, *methods: str) -> Any:
     """A service's proxy with those methods alone, which take what the real ones take."""
     real: Any = object.__new__(kind)
-    made = mock.Mock(spec=[*methods, "retriable_status_codes", "status_code_retries"])
+    made = mock.Mock(spec=[*methods])
     for name in methods:
         setattr(made, name, mock.create_autospec(getattr(real, name)))
     return made

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import select
+import signal
 import socket
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,66 +21,112 @@ STOP_SECONDS = 10.0
 CONNECT_SECONDS = 1.0
 
 
+@dataclass(frozen=True)
+class Server:
+    """The process that serves, by what the system knows it by: its id may be another's soon."""
+
+    handle: int
+
+    def is_up(self) -> bool:
+        """Whether it runs."""
+        return not self._has_ended(0)
+
+    def kill(self) -> None:
+        """SIGKILL, unless it has ended already; returns when it has."""
+        if self.is_up():
+            signal.pidfd_send_signal(self.handle, signal.SIGKILL)
+        assert self._has_ended(STOP_SECONDS)
+
+    def _has_ended(self, seconds: float) -> bool:
+        return bool(select.select([self.handle], [], [], seconds)[0])
+
+
 @dataclass
 class Processes:
-    """Those of one lab, by the service's name."""
+    """Those of one lab, by the service's name: those that serve, and those that fork them."""
 
     folder: Path
     environment: Environment
     address: str
-    running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    parents: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    servers: dict[str, Server] = field(default_factory=dict)
 
     def start_all(self) -> None:
         """All services at once, though some wait for those that they need; waits for each."""
-        for name in FIRST:
+        for name in SERVICES:
             self._spawn(name)
+        for name in FIRST:
+            self._fork(name)
         for name in SERVICES:
             if name not in FIRST and name != "nova":
-                self._spawn(name)
+                self._fork(name)
         for name in FIRST:
             self._await(name)
-        self._spawn("nova")
+        self._fork("nova")
         for name in SERVICES:
             self._await(name)
 
     def start(self, name: str) -> None:
         """One that is down; returns when it answers."""
-        _wait_for_end(self.running.pop(name))
-        self._spawn(name)
+        gone = self.servers.pop(name)
+        assert not gone.is_up(), name
+        os.close(gone.handle)
+        self._fork(name)
         self._await(name)
 
     def kill(self, name: str) -> None:
         """SIGKILL: whatever it was doing is left as it is."""
-        self.running[name].kill()
-        self.running[name].wait(STOP_SECONDS)
+        self.servers[name].kill()
 
     def is_up(self, name: str) -> bool:
-        """Whether its process runs."""
-        return self.running[name].poll() is None
+        """Whether the process that serves runs."""
+        return self.servers[name].is_up()
 
     def stop_all(self) -> None:
         """End all of them. Nothing that they have is needed any more."""
-        for process in self.running.values():
-            process.kill()
-        for process in self.running.values():
-            _wait_for_end(process)
-        self.running.clear()
+        for server in self.servers.values():
+            server.kill()
+            os.close(server.handle)
+        for parent in self.parents.values():
+            parent.kill()
+            parent.communicate(timeout=STOP_SECONDS)
+        self.servers.clear()
+        self.parents.clear()
 
     def _spawn(self, name: str) -> None:
         words = ("-m", "support.openstack.inside.serve", name, self.address)
         with (self.folder / "log" / f"{name}.out").open("ab") as log:
-            self.running[name] = subprocess.Popen(
+            self.parents[name] = subprocess.Popen(
                 [self.environment.python, *words, str(SERVICES[name].port)],
                 stdin=subprocess.PIPE,  # its end is ours
-                stdout=log,
+                stdout=subprocess.PIPE,
                 stderr=log,
+                bufsize=0,
                 cwd=self.folder,
                 env=self.environment.variables,
                 start_new_session=True,  # Ctrl-C is for the tests
             )
 
+    def _fork(self, name: str) -> None:
+        """Ask for the process that serves; `_await` hears of it."""
+        stdin = self.parents[name].stdin
+        assert stdin is not None
+        with suppress(BrokenPipeError):  # it has ended: `_heard` tells why
+            stdin.write(b"\n")
+
     def _await(self, name: str) -> None:
+        if name not in self.servers:
+            self.servers[name] = Server(os.pidfd_open(self._heard(name)))
         wait(lambda: self._answers(name), deadline=START_SECONDS, what=f"{name} of the lab")
+
+    def _heard(self, name: str) -> int:
+        """The id of the process that serves, as soon as there is one."""
+        told = self.parents[name].stdout
+        assert told is not None
+        ready = select.select([told], [], [], START_SECONDS)[0]
+        line = os.read(told.fileno(), 100) if ready else b""
+        assert line.endswith(b"\n"), f"{name} does not start: {self.said(name)}"
+        return int(line)
 
     def _answers(self, name: str) -> bool:
         if not self.is_up(name):
@@ -92,9 +142,3 @@ class Processes:
         """The end of what it wrote."""
         files = (self.folder / "log" / f"{name}.{kind}" for kind in ("log", "out"))
         return "\n".join(tail(file.read_text()) for file in files if file.exists())
-
-
-def _wait_for_end(process: subprocess.Popen[bytes]) -> None:
-    process.wait(STOP_SECONDS)
-    if process.stdin:
-        process.stdin.close()

@@ -13,6 +13,9 @@ from support.openstack.services import PASSWORD, SERVICES
 
 Sections = dict[str, dict[str, object]]
 
+AGAIN = 1
+"""How often services ask each other again: who is dead here stays so until a test goes on."""
+
 
 def database(name: str) -> str:
     """How SQLAlchemy connects to a database; a second writer waits 30 s for the first."""
@@ -139,10 +142,14 @@ def _nova(folder: Path, address: str, urls: Mapping[str, str]) -> Sections:
         "vnc": {"enabled": "false"},
         "api_database": _database("nova_api"),
         "database": _database("nova_cell1"),
-        "glance": client("glance"),
+        "glance": {**client("glance"), "num_retries": AGAIN},
         "placement": client("placement"),
-        "neutron": client("neutron"),
-        "cinder": {**_login(urls), "catalog_info": "block-storage::publicURL"},
+        "neutron": {**client("neutron"), "http_retries": AGAIN},
+        "cinder": {
+            **_login(urls),
+            "catalog_info": "block-storage::publicURL",
+            "http_retries": AGAIN,
+        },
         "service_user": {**_login(urls), "send_service_user_token": "true"},
         "quota": dict.fromkeys(unlimited, -1),
         "scheduler": {"discover_hosts_in_cells_interval": -1},
@@ -163,6 +170,7 @@ def _cinder(folder: Path, etc: Path, urls: Mapping[str, str]) -> Sections:
             "resource_query_filters_file": etc / "cinder" / "resource_filters.json",
             "enabled_backends": "nowhere",
             "glance_api_servers": urls["glance"],
+            "glance_num_retries": AGAIN,
             "scheduler_driver_init_wait_time": 1,
             "service_down_time": 100_000_000,
             "allow_availability_zone_fallback": "true",

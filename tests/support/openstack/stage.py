@@ -15,7 +15,7 @@ from typing import Any
 
 from pgstead.engine.compare import make_plan
 from pgstead.engine.plan import Action, Change
-from pgstead.engine.resource import Data, Observed, Present, Recorded, Resource, Steps
+from pgstead.engine.resource import Data, Present, Recorded, Resource, Steps
 from pgstead.machine import Machine
 from pgstead.platforms.openstack import OpenStackPlatform
 from pgstead.spec.openstack import OpenStackPlatform as Settings
@@ -93,26 +93,21 @@ class Stage:
             return self.guests[ident]
         return DummyGuest(down=True)
 
-    def lower(self, wanted: Machine) -> Resource:
-        (resource,) = self.platform().lower([wanted], digest)
-        return resource
-
-    def see(self, *targets: Resource | Recorded) -> list[Observed]:
-        known = {one.address: one for one in targets}
-        seen = self.platform().observe(known, digest)
-        return [seen[address] for address in known]
-
     def plan(self, wanted: Machine) -> Change:
         """What `up` would do about one machine."""
-        resource = self.lower(wanted)
-        (seen,) = self.see(resource)
+        return self._plan(self.platform(), wanted)[1]
+
+    def _plan(self, platform: OpenStackPlatform, wanted: Machine) -> tuple[Resource, Change]:
+        (resource,) = platform.lower([wanted], digest)
+        seen = platform.observe({resource.address: resource}, digest)
         known = {key: one for key, one in self.records.items() if key == resource.address}
-        (change,) = make_plan([resource], known, {resource.address: seen}).changes
-        return change
+        (change,) = make_plan([resource], known, seen).changes
+        return resource, change
 
     def up(self, wanted: Machine) -> Change:
         """What `up` does about one machine; gives what was to be done."""
-        change, resource, platform = self.plan(wanted), self.lower(wanted), self.platform()
+        platform = self.platform()
+        resource, change = self._plan(platform, wanted)
         if change.action is Action.REFUSE:
             return change
         if change.action is Action.REPLACE:
@@ -123,12 +118,12 @@ class Stage:
         if change.action is Action.UPDATE:
             finish(platform.update(resource, change.changed))
         self.records[resource.address] = recorded(resource)
-        self.check(resource)
+        self._check(platform, resource)
         return change
 
-    def check(self, resource: Resource) -> None:
+    def _check(self, platform: OpenStackPlatform, resource: Resource) -> None:
         """It is there, as it should be."""
-        (seen,) = self.see(resource)
+        seen = platform.observe({resource.address: resource}, digest)[resource.address]
         assert isinstance(seen, Present), seen
         assert dict(seen.values) == resource.values
 

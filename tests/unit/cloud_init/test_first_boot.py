@@ -168,6 +168,8 @@ def test_what_a_service_started_outlives_it_only_where_it_is_found_again() -> No
     plain = Service("thing", ("thing",))
     assert "KillMode=mixed\n" in unit(plain)
     assert "KillMode=process\n" in unit(replace(plain, spares_children=True))
+    assert "ExecStopPost" not in unit(plain)
+    assert 'ExecStopPost=tidy "the rest"\n' in unit(replace(plain, afterwards=("tidy", "the rest")))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,7 +37,7 @@ class TestRoll:
 
     def test_leader_last_by_switchover(self) -> None:
         nodes = replace(LEADER, pending=True), standby("b"), standby("c")
-        assert rolling.roll(view(*nodes)) == Next(Do.SWITCHOVER, "", "a", "b")
+        assert rolling.roll(view(*nodes)) == Next(Do.SWITCHOVER, "", "a", "")
 
     def test_lowered_on_the_primary_first(self) -> None:
         nodes = replace(LEADER, pending=True, lowering=True), standby("b", pending=True)
@@ -62,7 +63,7 @@ class TestRoll:
 class TestDisturb:
     def test_leader_hands_over_before(self) -> None:
         seen = view(LEADER, standby("b", synchronous=False), standby("c"))
-        assert rolling.disturb(seen, "a") == Next(Do.SWITCHOVER, "", "a", "c")
+        assert rolling.disturb(seen, "a") == Next(Do.SWITCHOVER, "", "a", "")
 
     def test_leader_whose_patroni_alone_is_started_anew_goes_on_leading(self) -> None:
         nodes = LEADER, standby("b"), standby("c")
@@ -85,6 +86,28 @@ class TestDisturb:
         assert (
             rolling.disturb(view(replace(LEADER, serving=False), standby("b")), "b").do is Do.WAIT
         )
+
+
+@pytest.mark.parametrize(
+    ("others", "chosen"),
+    [
+        ((standby("b"), standby("c")), ""),
+        ((standby("b"), standby("c", eligible=False)), ""),
+        ((standby("b", synchronous=False), standby("c")), ""),
+        ((standby("b"),), "b"),
+        ((standby("b", pending=True), standby("c")), "c"),
+    ],
+)
+def test_one_is_named_only_where_not_all_who_could_win_are_as_good(
+    others: tuple[Node, ...], chosen: str
+) -> None:
+    following = rolling.disturb(view(LEADER, *others), "a")
+    assert following == Next(Do.SWITCHOVER, "", "a", chosen)
+
+
+def test_the_role_is_not_left_to_one_that_goes_too() -> None:
+    seen = view(LEADER, *map(standby, "bcd"), expected=frozenset("cd"))
+    assert rolling.remove(seen, "a") == Next(Do.SWITCHOVER, "", "a", "c")
 
 
 class TestRemove:
@@ -141,7 +164,9 @@ class World:
 
     def _switch(self, following: Next) -> None:
         self.switchovers += 1
-        old, new = self.nodes[following.member], self.nodes[following.candidate]
+        able = [n for n in self.nodes.values() if n.eligible and n.synchronous and not n.leader]
+        new = self.nodes[following.candidate] if following.candidate else able[-1]
+        old = self.nodes[following.member]
         assert new.serving
         assert new.synchronous
         self.nodes[old.name] = replace(
@@ -190,10 +215,11 @@ def test_no_decision_ever_takes_a_second_member_or_the_last_standby(seen: View, 
             assert all(n.serving for n in others)
             assert not (seen.paused and others)
         if following.do is Do.SWITCHOVER:
-            candidate = seen.node(following.candidate)
-            assert candidate is not None
-            assert candidate.serving
-            assert candidate.synchronous
+            could = [n for n in seen.nodes if n.name != following.member and n.synchronous]
+            chosen = [n for n in could if following.candidate in ("", n.name)]
+            assert chosen
+            assert all(n.serving for n in chosen)
+            assert following.candidate or not any(n.pending for n in could)
     gone = seen.node(name)
     if rolling.remove(seen, name).do is Do.GO and gone and seen.strict:
         left = [n for n in seen.nodes if n.name != name and n.serving and not n.leader]

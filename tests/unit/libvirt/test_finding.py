@@ -23,13 +23,20 @@ OURS = Naming("shop", "0a1b2c3d", "x-")
 
 @pytest.fixture
 def host() -> Iterator[Host]:
-    # Each connection to this driver has a world of its own.
+    # A world that lives for as long as any connection of this process to it is open.
     made = Host("kvm1", "test:///default", "default-pool", "default", None, None)
+    _clear(made)
     yield made
-    for domain in made.connection.listAllDomains():
+    _clear(made)
+    made.close()
+
+
+def _clear(host: Host) -> None:
+    for domain in host.connection.listAllDomains():
         if domain.name() != "test":
             domain.undefine()
-    made.close()
+    for one in host.connection.storagePoolLookupByName("default-pool").listAllVolumes():
+        one.delete()
 
 
 def define(host: Host, naming: Naming, machine: str, **changes: Any) -> None:

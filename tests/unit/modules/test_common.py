@@ -42,14 +42,15 @@ def test_every_guest_has_metrics(make: Make, server: Tree) -> None:
     (service,) = [one for one in software.services if one.name == "prometheus-node-exporter"]
     assert service.command[-1] == "--web.listen-address=10.1.0.1:9100"
     assert (service.user, service.guest_only) == ("prometheus", True)
+    assert service.port == 9100, "security groups let it in"
 
 
 def test_metrics_may_be_elsewhere_or_nowhere(make: Make, server: Tree) -> None:
     def commands(**values: Any) -> str:
         machine = make({**server, "node_exporter": values}, platform="memory")
-        return str([one.command for one in machine.software.services])
+        return str([(one.command, one.port) for one in machine.software.services])
 
-    assert ":9200'" in commands(port=9200)
+    assert ":9200'), 9200)" in commands(port=9200)
     assert "node-exporter" not in commands(enabled=False)
 
 

@@ -28,8 +28,9 @@ PODMAN = """#!/bin/sh
 case "$1" in
 run) exec {python} {folder}/server.py {folder} ;;
 inspect) cat {folder}/pid ;;
-kill) kill -s "$3" "$(cat {folder}/pid)" ;;
-image|stop|rm) ;;
+kill) echo "$@" >> {folder}/ended; kill -s "$3" "$(cat {folder}/pid)" ;;
+image) ;;
+stop|rm) echo "$@" >> {folder}/ended ;;
 *) exit 9 ;;
 esac
 """
@@ -127,3 +128,41 @@ def test_a_server_that_ends_by_itself_ends_the_script(
 ) -> None:
     os.kill(int((folder / "pid").read_text()), signal.SIGKILL)
     assert script.wait(SECONDS) == 128 + signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    ("result", "asked"),
+    [("success", []), ("timeout", ["kill", "stop", "rm"]), ("signal", ["stop", "rm"])],
+)
+def test_what_a_service_leaves_running_is_ended_after_it(
+    script: subprocess.Popen[bytes], folder: Path, result: str, asked: list[str]
+) -> None:
+    """As systemd runs it: once the script and the runtime's client were killed, or ended."""
+    (folder / "ended").write_text("")
+    done = _end(folder, result)
+    assert done.returncode == 0, done.stderr
+    lines = [line.split() for line in (folder / "ended").read_text().splitlines()]
+    assert [line[0] for line in lines] == asked
+    assert all(line[-1] == "haproxy" for line in lines)
+    killed = result == "timeout"
+    assert (script.wait(SECONDS) if killed else script.poll()) == (137 if killed else None)
+
+
+def test_a_container_that_is_gone_already_ends_well(
+    script: subprocess.Popen[bytes], folder: Path
+) -> None:
+    script.send_signal(signal.SIGTERM)
+    assert script.wait(SECONDS) == 0
+    assert _end(folder, "timeout").returncode == 0
+
+
+def _end(folder: Path, result: str) -> subprocess.CompletedProcess[str]:
+    environment = {
+        **os.environ,
+        "PATH": f"{folder}:{os.environ['PATH']}",
+        "SERVICE_RESULT": result,
+    }
+    words = ["/bin/sh", str(folder / "script"), "end"]
+    return subprocess.run(
+        words, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
+    )

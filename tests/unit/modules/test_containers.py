@@ -112,6 +112,17 @@ def test_a_container_reads_certificates_anew_and_restarts_for_another_image(
     assert (service.user, service.stop_signal, service.reload_signal) == ("root", "INT", "HUP")
 
 
+def test_what_is_left_of_a_container_is_ended_after_its_service(
+    contained: Machine, make: Make, balancer: Tree
+) -> None:
+    proxy = make({**balancer, "haproxy_image": "haproxy:3.0"}, platform="memory")
+    for machine, name in ((contained, "postgres"), (proxy, "haproxy")):
+        (found,) = [one for one in machine.software.services if one.name == name]
+        assert found.afterwards == (*found.command[:2], "end")
+    package = make(balancer, platform="memory")
+    assert not any(one.afterwards for one in package.software.services)
+
+
 def test_podman_or_docker(make: Make, server: Tree) -> None:
     tree = {**server, "postgres_image": "postgres:16"}
     assert "podman" in {one.name for one in make(tree, platform="memory").software.packages}

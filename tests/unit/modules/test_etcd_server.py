@@ -192,6 +192,8 @@ def test_settings_are_the_users_to_say(make: Make, etcd: Tree) -> None:
     assert conf["quota-backend-bytes"] == 1 << 30
     assert conf["enable-grpc-gateway"] is True
     assert conf["client-transport-security"]["client-cert-auth"] is False
+    assert "trusted-ca-file" not in conf["client-transport-security"], "it asks for certificates"
+    assert "trusted-ca-file" in conf["peer-transport-security"]
 
 
 def test_whose_users_are_set_up_serves_the_way_to_do_so(build_all: Build, etcd: Tree) -> None:

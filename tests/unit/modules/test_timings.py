@@ -70,6 +70,6 @@ def test_parameters_without_a_unit_are_postgresqls() -> None:
     (found,) = build(stack, Context(Facts("local"), FakeMaterials())).timings
     server = found.settings.server
     assert server is not None
-    assert (server.wal_sender_timeout, server.wal_receiver_timeout) == (9, 9)
+    assert (server.wal_sender_timeout, server.wal_receiver_timeout) == (9, 3)
     assert (server.keepalives_idle, server.keepalives_interval) == (7200, 1)
     assert server.tcp_user_timeout == 5

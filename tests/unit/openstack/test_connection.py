@@ -12,6 +12,7 @@ import yaml
 
 pytest.importorskip("openstack")
 
+from urllib3 import HTTPResponse
 from urllib3.util.retry import Retry
 
 from pgstead.platforms.openstack import connection
@@ -66,3 +67,25 @@ def test_questions_are_asked_again_and_changes_are_not() -> None:
     (count,) = session.hooks["response"]
     count(requests.Response())
     assert cloud.requests == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "asked_again"),
+    [("POST", 429, True), ("DELETE", 429, True), ("GET", 503, True), ("POST", 503, False)],
+)
+def test_what_is_asked_again(method: str, status: int, asked_again: bool) -> None:  # noqa: FBT001
+    assert connection._patience().is_retry(method, status, True) is asked_again
+
+
+@pytest.mark.parametrize(("told", "waited"), [("7", 7.0), ("9999", 60.0), ("0", 0.0), (None, 1.0)])
+def test_the_cloud_says_when_and_is_obeyed_within_reason(
+    monkeypatch: pytest.MonkeyPatch, told: str | None, waited: float
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(connection, "pause", pauses.append)
+    answer: Any = HTTPResponse(status=429, headers={"Retry-After": told} if told else {})
+    patience = connection._patience()
+    for _ in range(2):
+        patience = patience.increment("POST", "/servers", answer)
+    patience.sleep(answer)
+    assert pauses == [waited]

@@ -40,6 +40,7 @@ def told(error: Exception) -> PlatformError:
         (413, "VolumeLimitExceeded: over limit", "over limit", "higher quota"),
         (409, "Quota exceeded for resources: ['port'].", "['port']", "higher quota"),
         (409, "IP address 10.0.0.7 already allocated in subnet x", "10.0.0.7", "another `ip`"),
+        (400, "unable to access requested image", "image", "goes on where it stopped"),
         (409, "Port 7 is still in use.", "still in use", "let go of it"),
         (400, "The requested availability zone is not available", "zone", "volume_zone"),
         (403, "Policy doesn't allow compute:x to be performed", "Policy", "role of the project"),

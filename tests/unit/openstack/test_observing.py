@@ -107,9 +107,9 @@ def test_a_cloud_that_does_not_answer_leaves_all_unknown() -> None:
     assert "cannot be reached" in found.reason
 
 
-def test_two_hundred_machines_are_no_more_to_ask_than_one() -> None:
+def test_two_hundred_machines_are_no_more_to_ask_than_two() -> None:
     asked = []
-    for count in (1, 200):
+    for count in (2, 200):
         names = [f"thing-{number}" for number in range(count)]
         servers = [a_server(id=n, name=n, metadata={**MARKS, "pgstead_machine": n}) for n in names]
         cloud = cloud_with(servers, [])
@@ -118,3 +118,16 @@ def test_two_hundred_machines_are_no_more_to_ask_than_one() -> None:
         assert len(there.observe(wanted, digest)) == count
         asked.append(cloud.requests)
     assert asked[0] == asked[1]
+
+
+def test_only_what_nobody_ever_began_is_not_looked_for_before_it_is_made() -> None:
+    names = ("thing-1", "thing-2", "thing-3")
+    kept = volume.Volume(
+        id="v1", name="x", status="available", size=1, metadata={**MARKS, "pgstead_use": "data"}
+    )
+    begun = Recorded("machine.thing-2", "machine", {}, "creating", place={"machine": "thing-2"})
+    there = platform(cloud_with([], [kept]), {begun.address: begun})
+    wanted = {one.address: one for one in there.lower([plain(n) for n in names], digest)}
+    there.observe(wanted, digest)
+    assert [name for name in names if there.ground.begins(name)] == ["thing-3"]
+    assert not there.ground.begins("thing-3"), "by now it was begun"

@@ -75,6 +75,14 @@ def test_other_services_that_are_waited_for_are_let_in() -> None:
     assert {one.port for one in found} == {5432, 9999}
 
 
+def test_services_that_are_not_waited_for_are_let_in_where_they_serve() -> None:
+    silent, metrics = Service("chrony", ("chronyd",)), Service("metrics", ("metrics",), port=9100)
+    alone = of("one", StandaloneServer("one", "10.0.0.4", "", ACCESS))
+    served = replace(alone, software=replace(alone.software, services=(silent, metrics)))
+    (found,) = rules([served], [OFFICE], ssh=False).values()
+    assert found == {Wanted(5432, network=OFFICE), Wanted(9100, network=OFFICE)}
+
+
 def test_the_members_of_one_cluster_are_kept_apart() -> None:
     assert cluster(ETCD) == "etcd-shop"
     assert cluster(POSTGRES) == "postgres-shop"

@@ -1,6 +1,7 @@
 """What `status` says of machines that do not serve, and of ground that is down."""
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -9,7 +10,7 @@ from pgstead.errors import PlatformError
 from pgstead.machine import Machine
 from pgstead.operations import status as module
 from pgstead.operations.results import MemberStatus, Status
-from pgstead.operations.session import open_session
+from pgstead.operations.session import Session, open_session
 from pgstead.operations.up import up
 from pgstead.platforms.base import Power
 from pgstead.platforms.memory import MemoryPlatform
@@ -63,3 +64,29 @@ def test_a_program_is_told_too(told: Status) -> None:
     assert {machine: reason for machine, reason in reasons.items() if reason} == {
         "postgres-1": DOWN
     }
+
+
+def seen(problems: tuple[str, ...] = ()) -> Status:
+    return Status("told", "memory", (), problems, ())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "looks", "end"),
+    [(60.0, 3, ()), (0.0, 1, ("postgres-1 starts",))],
+    ids=["until it is whole", "for no time at all"],
+)
+def test_a_stack_is_waited_for(
+    seconds: float, looks: int, end: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coming = iter([seen(("postgres-1 starts",)), seen(("postgres-1 starts",)), seen()])
+    asked: list[Session] = []
+
+    def status(session: Session) -> Status:
+        asked.append(session)
+        return next(coming)
+
+    monkeypatch.setattr(module, "status", status)
+    monkeypatch.setattr(module, "BETWEEN_LOOKS", 0.0)
+    session = cast("Session", object())
+    assert module.status_once_whole(session, seconds).problems == end
+    assert asked == [session] * looks

@@ -163,6 +163,15 @@ def test_the_last_standby_of_a_strict_pair_is_waited_for(clock: Clock) -> None:
     assert worst_cases(clock({}, **alone))["standby-dead"].seconds == 0
 
 
+def test_a_pair_switches_over_once_the_former_leader_is_back_to_confirm(clock: Clock) -> None:
+    pair = worst_cases(clock({}, postgres={"members": 2}))["switchover"]
+    assert pair.seconds == 8
+    assert "former leader" in pair.reason
+    loose = {"postgres": {"members": 2, "synchronous": {"strict": False}}}
+    assert worst_cases(clock({}, **loose))["switchover"].seconds == 6.5
+    assert worst_cases(clock())["switchover"].seconds == 6.5
+
+
 def test_nobody_takes_over_from_a_member_alone(clock: Clock) -> None:
     found = worst_cases(clock({}, postgres={"members": 1}))
     assert found["leader-dead"].seconds is None

@@ -181,6 +181,8 @@ def _configuration(variables: EtcdServer, context: Context, address: str) -> str
     listen = [client_url]
     if not context.facts.shares_kernel:
         listen.append(f"https://127.0.0.1:{CLIENT_PORT}")
+    # Clients' authority stands in it only where they must show a certificate: with one, etcd
+    # asks for it whatever client-cert-auth says (ServerConfig of 3.4 and 3.5's transport).
     return render(
         "pgstead.modules.etcd_server",
         "conf.yml.j2",

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from pgstead.machine import Command, Directory, File, OnChange, Package, Software, path
 from pgstead.modules.parts.model import Line, MaybeLine, Model, Secret, problem, reveal
@@ -22,6 +22,7 @@ __all__ = [
     "ContainerRegistry",
     "Image",
     "Runtime",
+    "afterwards",
     "container_software",
     "first_start",
     "qualified",
@@ -98,6 +99,19 @@ class ContainerRegistry(Model):
         """Whether the registry is spoken to by TLS."""
         return self.url is None or self.url.startswith("https:")
 
+    @property
+    def login(self) -> SecretStr | None:
+        """User and password as containers' tools keep them; None where there are none."""
+        if not self.username:
+            return None
+        pair = f"{self.username}:{reveal(self.password)}"
+        return SecretStr(base64.b64encode(pair.encode()).decode())
+
+    @property
+    def derived_secrets(self) -> tuple[SecretStr, ...]:
+        """What gives the password away in other words (`modules.secrets`)."""
+        return () if self.login is None else (self.login,)
+
 
 def qualified(image: str, registry: str | None = None) -> str:
     """`image` with its registry: the one it names, the one given, or Docker Hub.
@@ -171,6 +185,11 @@ def run_in(name: str, *words: str) -> tuple[str, ...]:
     return call(_script(name), "run", *words)
 
 
+def afterwards(name: str) -> tuple[str, ...]:
+    """The command line that ends what is left of that container once its service has ended."""
+    return call(_script(name), "end")
+
+
 def require_encrypted(runtime: Runtime, registry: ContainerRegistry) -> None:
     """Raise `Problems` for a registry without TLS that the runtime does not pull from."""
     if runtime == "docker" and not registry.encrypted:
@@ -202,10 +221,9 @@ def _has_credentials(container: Container) -> bool:
 
 def _credentials(container: Container) -> tuple[File, ...]:
     registry = container.registry
-    if registry is None or not registry.username:
+    if registry is None or registry.login is None:
         return ()
-    login = f"{registry.username}:{reveal(registry.password)}".encode()
-    auths = {registry.host: {"auth": base64.b64encode(login).decode()}}
+    auths = {registry.host: {"auth": reveal(registry.login)}}
     text = json.dumps({"auths": auths}, indent=2) + "\n"
     # Read when an image is pulled, and then only.
     return (File(CREDENTIALS, text, mode=0o600, secret=True, on_change=OnChange.RELOAD),)

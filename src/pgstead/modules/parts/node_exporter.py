@@ -21,8 +21,11 @@ def node_exporter_software(
     if not variables.enabled or context.facts.shares_kernel:
         return Software()
     command = (binary(SERVICE), f"--web.listen-address={address}:{variables.port}")
+    service = Service(
+        SERVICE, command, user=USER, stop_seconds=10, port=variables.port, guest_only=True
+    )
     return Software(
         packages=(Package(SERVICE),) if install else (),
         users=(User(USER),),
-        services=(Service(SERVICE, command, user=USER, stop_seconds=10, guest_only=True),),
+        services=(service,),
     )

@@ -25,6 +25,7 @@ from pgstead.modules.parts.common import common_software
 from pgstead.modules.parts.containers import (
     READY_SECONDS,
     Container,
+    afterwards,
     container_software,
     qualified,
     run_in,
@@ -181,6 +182,7 @@ def _service(variables: PostgresLoadBalancer, context: Context) -> Service:
         stop_signal="TERM",
         stop_seconds=10,
         ready=Probe(PORT, READY_SECONDS) if contained else Probe(PORT),
+        afterwards=afterwards("haproxy") if contained else (),
     )
 
 

@@ -7,11 +7,13 @@ POSTGRES_USER, POSTGRES_PASSWORD and POSTGRES_DB say what its first start makes.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from pgstead.machine import Command, Directory, File, OnChange, Probe, Service, Software
 from pgstead.modules.parts.containers import (
     READY_SECONDS,
     Container,
+    afterwards,
     container_software,
     first_start,
     qualified,
@@ -67,7 +69,8 @@ def in_container(variables: PostgresServer, address: str, password: str) -> Soft
 
 def _service(variables: PostgresServer, address: str) -> Service:
     command = run_in(NAME, "postgres", *_words(variables, address))
-    return service(command, user="root", ready=Probe(PORT, READY_SECONDS))
+    found = service(command, user="root", ready=Probe(PORT, READY_SECONDS))
+    return replace(found, afterwards=afterwards(NAME))
 
 
 def _container(variables: PostgresServer) -> Container:

@@ -64,17 +64,18 @@ def first_boot(
     *,
     bindings: Mapping[str, str] = MappingProxyType({}),
     data_ids: Sequence[str] = (),
+    unknown: str | None = None,
 ) -> FirstBoot:
     """What sets up a machine whose tokens were replaced (`places.conventional`).
 
-    Parameters are those of `whole_user_data`. Raises `PlatformError` for a network that is
-    incomplete.
+    Parameters are those of `whole_user_data` and `network_config`. Raises `PlatformError` for
+    a network that is incomplete.
     """
     user_data = whole_user_data(machine, access, bindings=bindings, data_ids=data_ids)
     return FirstBoot(
         user_data=user_data,
         meta_data=_meta_data(machine, user_data),
-        network_config=yaml_block(network_config(machine.guest.nics)) + "\n",
+        network_config=yaml_block(network_config(machine.guest.nics, unknown)) + "\n",
     )
 
 

@@ -55,6 +55,7 @@ def conventional(machine: Machine) -> Machine:
                 replace(
                     one,
                     command=tuple(map(text, one.command)),
+                    afterwards=tuple(map(text, one.afterwards)),
                     environment={key: text(value) for key, value in one.environment.items()},
                 )
                 for one in software.services

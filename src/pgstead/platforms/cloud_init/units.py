@@ -38,6 +38,7 @@ def unit(service: Service, directories: Sequence[Directory] = (), mount: str | N
         user=service.user,
         environment=[_assignment(*item) for item in sorted(service.environment.items())],
         command=" ".join(map(word, service.command)),
+        afterwards=" ".join(map(word, service.afterwards)),
         reload=_signal(service.reload_signal),
         stop=_signal(service.stop_signal),
         stop_seconds=service.stop_seconds,

@@ -58,8 +58,7 @@ def _of_host(ground: Ground, host: Host, used: set[str]) -> Iterator[str]:
     name = host.network or "default"
     own = ground.settings.networks.get(name)
     if own is not None:
-        cidr = ipaddress.IPv4Network(own.subnet)
-        return networks.Subnet(cidr, str(cidr.network_address + 1), True).free(used)
+        return networks.own_subnet(own.subnet, own.mode).free(used)
     subnet = None if host.macvtap else networks.subnet(networks.find(host, name))
     if subnet is None:
         what = f"the interface {host.macvtap}" if host.macvtap else f"the network {name}"

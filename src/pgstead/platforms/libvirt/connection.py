@@ -9,7 +9,7 @@ from typing import Any
 
 import libvirt
 
-from pgstead.errors import PlatformError
+from pgstead.errors import PlatformError, Unreachable
 from pgstead.platforms.libvirt.errors import quiet, translated
 from pgstead.spec.libvirt import driver
 
@@ -17,7 +17,7 @@ OPEN_SECONDS = 40.0
 """A daemon that was just started looks at every emulator first, which takes it 8 s and more."""
 
 
-class HostDown(PlatformError):
+class HostDown(Unreachable):
     """A host that cannot be connected to; work on the others goes on."""
 
 
@@ -48,7 +48,7 @@ class Host:
                 raise self._failed
             if self._opened is None or not _alive(self._opened):
                 try:
-                    self._opened = _open(self)
+                    self._opened = opened(self)
                 except HostDown as error:
                     self._failed = error
                     raise
@@ -112,8 +112,11 @@ def _alive(connection: Any) -> bool:
         return False
 
 
-def _open(host: Host) -> Any:
-    """In a thread of its own: an ssh to a dead host would take minutes to give up."""
+def opened(host: Host) -> Any:
+    """A new connection to a host. Raises `HostDown`.
+
+    In a thread of its own: an ssh to a dead host would take minutes to give up.
+    """
     answer: list[Any] = []
     problem: list[libvirt.libvirtError] = []
 

@@ -177,5 +177,9 @@ def undefine(host: Host, domain: Any) -> None:
 
 
 def boot(domain: Any) -> str:
-    """Which boot of the domain this is: libvirt numbers every start."""
-    return str(domain.ID())
+    """Which boot of the running domain this is: libvirt's number of the start, and our mark.
+
+    libvirt counts from 1 again when a host starts anew: the number alone might come again.
+    Raises `libvirt.libvirtError`.
+    """
+    return f"{domain.ID()}:{metadata.mark_of_boot(domain)}"

@@ -16,6 +16,7 @@ from pgstead.platforms.libvirt.connection import Host, Hosts
 from pgstead.platforms.libvirt.drivers import driver_of
 from pgstead.platforms.libvirt.guest import Guest
 from pgstead.platforms.libvirt.naming import Naming
+from pgstead.platforms.libvirt.networks import Subnet
 from pgstead.reach.base import Reach
 from pgstead.spec.libvirt import LibvirtPlatform
 
@@ -97,16 +98,25 @@ class Ground:
 
     def networked(self, machine: Machine, host: Host) -> tuple[Nic, ...]:
         """The machine's interfaces with what their libvirt networks know of addresses."""
-        return tuple(_networked(nic, number, host) for number, nic in enumerate(machine.guest.nics))
+        return tuple(
+            self._networked(nic, number, host) for number, nic in enumerate(machine.guest.nics)
+        )
 
+    def _networked(self, nic: Nic, number: int, host: Host) -> Nic:
+        if nic.prefix_length is not None and (nic.gateway is not None or number > 0):
+            return nic
+        return _completed(nic, number, None if nic.macvtap else self._subnet(nic, host))
 
-def _networked(nic: Nic, number: int, host: Host) -> Nic:
-    if nic.prefix_length is not None and (nic.gateway is not None or number > 0):
-        return nic
-    subnet = None
-    if nic.macvtap is None:
+    def _subnet(self, nic: Nic, host: Host) -> Subnet | None:
+        """What is known of a network's addresses; a host need not be asked for the stack's own."""
         given = nic.network_id or nic.network_name or host.network or "default"
-        subnet = networks.subnet(networks.find(host, given))
+        own = self.settings.networks.get(given)
+        if own is not None:
+            return networks.own_subnet(own.subnet, own.mode)
+        return networks.subnet(networks.find(host, given))
+
+
+def _completed(nic: Nic, number: int, subnet: Subnet | None) -> Nic:
     if nic.prefix_length is None and subnet is None:
         raise PlatformError(
             f"the prefix length of the interface with {nic.address} is not known: its network"

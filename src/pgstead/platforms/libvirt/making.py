@@ -2,42 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import libvirt
 
 from pgstead.engine.resource import Resource, Step, Steps
 from pgstead.errors import PlatformError, Refused
 from pgstead.machine import Disk, Machine
-from pgstead.platforms.cloud_init import Access, FirstBoot, first_boot
-from pgstead.platforms.guests.lowering import ADMIN, DATA_DISK, IMAGE, INTERFACES, SOFTWARE
+from pgstead.platforms.cloud_init import FirstBoot
+from pgstead.platforms.guests.lowering import DATA_DISK
 from pgstead.platforms.guests.pushing import settle
-from pgstead.platforms.libvirt import data, domains, metadata, networks, volumes
+from pgstead.platforms.libvirt import data, describing, domains, metadata, networks, volumes
 from pgstead.platforms.libvirt.connection import Host
 from pgstead.platforms.libvirt.console import Console
+from pgstead.platforms.libvirt.describing import Parts
 from pgstead.platforms.libvirt.domain_xml import (
     DATA_DEVICE,
     OS_DEVICE,
     SEED_DEVICE,
     Domain,
     DomainDisk,
-    wired,
 )
 from pgstead.platforms.libvirt.drivers import Driver, driver_of
 from pgstead.platforms.libvirt.errors import explained
 from pgstead.platforms.libvirt.ground import Ground
 from pgstead.platforms.libvirt.naming import DATA_SERIAL, OS_SERIAL
-from pgstead.platforms.libvirt.reaching import way
 from pgstead.platforms.libvirt.volumes import Volume
-
-AGENT = "qemu-guest-agent"
-
-_NOTED = (IMAGE, INTERFACES, ADMIN)
-"""What a domain is made from, and does not show: it is written into its metadata."""
 
 
 class Making:
@@ -177,24 +168,15 @@ class Making:
             made.setAutostart(int(self.machine.guest.autostart))
 
     def _domain(self, seed: Volume) -> Domain:
-        guest, host = self.machine.guest, self.host
-        virt_type = self.ground.virt_type(host)
-        found = [networks.wire(host, nic) for nic in guest.nics]
-        return Domain(
-            name=self.domain_name,
-            uuid=self.uuid,
-            title=f"{self.machine.name} of {self.ground.naming.stack}, made by pgstead",
-            memory=guest.size.memory,
-            vcpus=guest.size.vcpus,
-            virt_type=virt_type,
+        host = self.host
+        parts = Parts(
             disks=self._disks(),
-            wires=found,
+            wires=[networks.wire(host, nic) for nic in self.machine.guest.nics],
             seed=DomainDisk(seed.pool, seed.name, seed.format, SEED_DEVICE, "", path=seed.path),
-            cpu=self.ground.cpu(virt_type),
-            machine_type=self.ground.settings.machine_type,
-            watchdog=guest.watchdog if guest.watchdog != "softdog" else None,
-            metadata=self._about(wired(found)),
+            virt_type=self.ground.virt_type(host),
+            mark=self._seed_mark(),
         )
+        return describing.domain(self.ground, self.resource, parts)
 
     def _disks(self) -> list[DomainDisk]:
         """The system's first."""
@@ -205,43 +187,14 @@ class Making:
             disks.append(_disk(extra, DATA_DEVICE, DATA_SERIAL, mount=disk.mount))
         return disks
 
-    def _about(self, wiring: str) -> dict[str, Any]:
-        values = self.resource.values
-        return {
-            "stack": self.ground.naming.stack,
-            "stack_id": self.ground.naming.stack_id,
-            "machine": self.machine.name,
-            "addresses": [nic.address for nic in self.machine.guest.nics],
-            "user": self.machine.guest.admin.user,
-            "wired": wiring,
-            "seed": self._seed_mark(),
-            **{key: values.get(key) for key in _NOTED},
-            **({SOFTWARE: values[SOFTWARE]} if SOFTWARE in values else {}),
-        }
-
     def _first_boot(self) -> FirstBoot:
-        guest = self.machine.guest
-        keys = self.ground.keys
-        host_key = keys.host(self.machine.name)
-        shared = all(nic.macvtap for nic in guest.nics)
-        entered = way(self.ground.settings, shared=shared, local=self.host.is_local)
-        access = Access(
-            authorized_keys=(keys.admin().public,) if entered == "ssh" else (),
-            host_key=(host_key.private, host_key.public),
-            packages=(AGENT,) if entered == "guest_agent" else (),
-        )
         nics = self.ground.networked(self.machine, self.host)
-        serial = self.driver.data_serial if guest.data_disk is not None else None
-        return first_boot(
-            replace(self.machine, guest=replace(guest, nics=nics)),
-            access,
-            bindings=self.bindings,
-            data_ids=() if serial is None else (f"virtio-{serial}",),
+        return describing.beginning(
+            self.ground, self.host, self.machine, nics, bindings=self.bindings
         )
 
     def _seed_mark(self) -> str:
-        text = "\0".join(self._first_boot().files.values())
-        return hashlib.sha256(text.encode()).hexdigest()
+        return describing.mark(self._first_boot())
 
     # -- first boot
 

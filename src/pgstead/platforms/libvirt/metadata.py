@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Mapping
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -11,6 +12,8 @@ import libvirt
 
 URI = "urn:pgstead:machine:1"
 KEY = "pgstead"
+BOOT_URI = "urn:pgstead:boot:1"
+BOOT_KEY = "pgsteadboot"
 
 
 def of_domain(domain: Any) -> dict[str, Any]:
@@ -49,6 +52,38 @@ def set_on(domain: Any, values: Mapping[str, Any]) -> None:
         URI,
         flags,
     )
+
+
+def mark_of_boot(domain: Any) -> str:
+    """A mark on a domain that runs, which ends with it; made by whoever asks first.
+
+    It stands in the description of the running domain alone, which outlives libvirt's daemon
+    and neither an end of the domain nor of its host. Raises `libvirt.libvirtError`, also for a
+    domain that does not run.
+    """
+    if not _boot(domain):
+        domain.setMetadata(
+            libvirt.VIR_DOMAIN_METADATA_ELEMENT,
+            f"<boot>{secrets.token_hex(4)}</boot>",
+            BOOT_KEY,
+            BOOT_URI,
+            libvirt.VIR_DOMAIN_AFFECT_LIVE,
+        )
+    return _boot(domain)
+
+
+def _boot(domain: Any) -> str:
+    from xml.etree import ElementTree as ET  # noqa: PLC0415 - its text is libvirt's own
+
+    try:
+        text = domain.metadata(
+            libvirt.VIR_DOMAIN_METADATA_ELEMENT, BOOT_URI, libvirt.VIR_DOMAIN_AFFECT_LIVE
+        )
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN_METADATA:
+            return ""
+        raise
+    return ET.fromstring(text).text or ""  # noqa: S314 - as above
 
 
 def escaped(values: Mapping[str, Any]) -> str:

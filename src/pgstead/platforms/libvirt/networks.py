@@ -99,6 +99,12 @@ def subnet(network: Any) -> Subnet | None:
     return None
 
 
+def own_subnet(cidr: str, mode: str) -> Subnet:
+    """The addresses of a network of the stack's own, as `make` makes it."""
+    found = ipaddress.IPv4Network(cidr)
+    return Subnet(found, str(found.network_address + 1), forwards=mode != "isolated")
+
+
 def _subnet(tree: Element, ip: Element) -> Subnet:
     address = ip.get("address", "")
     mask = ip.get("prefix") or ip.get("netmask") or "24"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,11 +20,13 @@ from pgstead.platforms.guests.pushing import SHUTDOWN_SECONDS
 from pgstead.platforms.guests.records import nothing_recorded, record_of
 from pgstead.platforms.guests.spreading import spread
 from pgstead.platforms.guests.ssh import forget
-from pgstead.platforms.libvirt import addresses, domains, finding, lower, metadata
+from pgstead.platforms.libvirt import addresses, domains, finding, lower, metadata, showing
 from pgstead.platforms.libvirt import data as data_volumes
 from pgstead.platforms.libvirt.changing import Changing
 from pgstead.platforms.libvirt.connection import Host, Hosts
 from pgstead.platforms.libvirt.drivers import driver_of
+from pgstead.platforms.libvirt.errors import explained
+from pgstead.platforms.libvirt.events import heard
 from pgstead.platforms.libvirt.ground import Ground, ReachOf
 from pgstead.platforms.libvirt.making import Making
 from pgstead.platforms.libvirt.naming import Naming
@@ -106,6 +109,15 @@ class LibvirtPlatform:
             recorded=recorded.get(f"{lowering.KIND}.{machine.name}"),
         )
 
+    def shown(
+        self, machines: Iterable[Machine], digest: Digest, *, secrets: bool
+    ) -> Mapping[str, Mapping[str, str]]:
+        """What cloud-init reads of each machine, and the XML of its domain."""
+        return {
+            one.body.name: showing.shown(self.ground, one, secrets=secrets)
+            for one in self.lower(machines, digest)
+        }
+
     def observe(
         self, targets: Mapping[str, Resource | Recorded], digest: Digest
     ) -> Mapping[str, Observed]:
@@ -181,11 +193,22 @@ class LibvirtPlatform:
         restart(self.reach(machine), machine, service)
 
     def power(self, machine: str) -> Power:
-        """Whether the domain runs, and libvirt's number of this start."""
-        domain = self.ground.domain(self._record(machine).place)
-        if not domains.is_on(domain):
-            return Power(on=False)
-        return Power(on=True, boot=domains.boot(domain))
+        """Whether the domain runs, and which start of it."""
+        place = self._record(machine).place
+        host, domain = self.ground.host(place), self.ground.domain(place)
+        with explained(f"look at {machine}", host.name):
+            if not domains.is_on(domain):
+                return Power(on=False)
+            return Power(on=True, boot=domains.boot(domain))
+
+    @contextmanager
+    def watch(self, machines: Collection[str], changed: Callable[[], None]) -> Iterator[None]:
+        """Call `changed` when a domain of theirs starts, ends or is suspended."""
+        known, hosts = self.ground.recorded(), self.ground.hosts
+        records = (known.get(f"{lowering.KIND}.{name}") for name in machines)
+        places = [one.place for one in records if one and one.place.get("host") in hosts]
+        with heard([(hosts.get(one["host"]), str(one["uuid"])) for one in places], changed):
+            yield
 
     def trouble(self) -> str:
         """Guests look after their services themselves, and hosts after their guests."""
@@ -195,10 +218,11 @@ class LibvirtPlatform:
         """End the domain at once. Raises `Refused` if it was started again since."""
         place = self._record(machine).place
         host, domain = self.ground.host(place), self.ground.domain(place)
-        if not domains.is_on(domain):
-            return
-        if domains.boot(domain) != boot:
-            raise Refused(f"{machine} was started again since: it is not that boot any more")
+        with explained(f"look at {machine}", host.name):
+            if not domains.is_on(domain):
+                return
+            if domains.boot(domain) != boot:
+                raise Refused(f"{machine} was started again since: it is not that boot any more")
         domains.cut_off(host, domain)
 
     def breaking(self) -> GuestBreaking:

@@ -9,6 +9,7 @@ from typing import Any
 from pgstead.errors import Refused
 from pgstead.platforms.libvirt import domains
 from pgstead.platforms.libvirt.drivers import driver_of
+from pgstead.platforms.libvirt.errors import explained
 from pgstead.platforms.libvirt.ground import Ground
 
 
@@ -27,10 +28,11 @@ class DomainStanding:
         """Suspend the domain. Raises `Refused` if it is off, or was started again since."""
         place = self.place(machine)
         host, domain = self.ground.host(place), self.ground.domain(place)
-        if not domains.is_on(domain):
-            raise Refused(f"{machine} is off and cannot be frozen")
-        if domains.boot(domain) != boot:
-            raise Refused(f"{machine} was started again since: it is not that boot any more")
+        with explained(f"look at {machine}", host.name):
+            if not domains.is_on(domain):
+                raise Refused(f"{machine} is off and cannot be frozen")
+            if domains.boot(domain) != boot:
+                raise Refused(f"{machine} was started again since: it is not that boot any more")
         domains.suspend(host, domain)
 
     def resume(self, machine: str) -> None:

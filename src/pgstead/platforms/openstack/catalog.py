@@ -13,6 +13,8 @@ from pgstead.platforms.openstack.connection import Cloud
 from pgstead.platforms.openstack.errors import explained
 from pgstead.spec.nearest import suggestion
 
+PORTS, SECURITY_GROUPS, SERVER_GROUPS = "ports", "security groups", "server groups"
+
 Thing = TypeVar("Thing", bound="Named")
 
 
@@ -87,10 +89,10 @@ class Catalog:
         self._images: dict[str, Image] = {}
         self._guard = threading.RLock()
 
-    def forget(self) -> None:
-        """Look again at what changes while a command runs: ports and groups."""
+    def forget(self, *kinds: str) -> None:
+        """Look again at what changes while a command runs: ports and groups, or only those."""
         with self._guard:
-            for kind in ("ports", "security groups", "server groups"):
+            for kind in kinds or (PORTS, SECURITY_GROUPS, SERVER_GROUPS):
                 self._lists.pop(kind, None)
 
     def flavor(self, wanted: str) -> Named:
@@ -131,12 +133,12 @@ class Catalog:
     @property
     def ports(self) -> tuple[FoundPort, ...]:
         """Every port of the project."""
-        return self._all("ports", self._ports)
+        return self._all(PORTS, self._ports)
 
     @property
     def security_groups(self) -> tuple[SecurityGroup, ...]:
         """Every security group of the project."""
-        return self._all("security groups", self._security_groups)
+        return self._all(SECURITY_GROUPS, self._security_groups)
 
     def security_group(self, wanted: str) -> SecurityGroup:
         """An existing security group."""
@@ -144,11 +146,11 @@ class Catalog:
 
     def server_group(self, wanted: str) -> Named:
         """An existing server group."""
-        return _find(self._all("server groups", self._server_groups), wanted, "server group")
+        return _find(self._all(SERVER_GROUPS, self._server_groups), wanted, "server group")
 
     def find_server_group(self, name: str) -> Named | None:
         """The server group of that name, if there is one."""
-        found = self._all("server groups", self._server_groups)
+        found = self._all(SERVER_GROUPS, self._server_groups)
         return next((one for one in found if one.name == name), None)
 
     def image(self, wanted: str) -> Image:

@@ -14,6 +14,7 @@ from urllib3.util.retry import Retry
 from pgstead.platforms.openstack.errors import CREDENTIALS, CloudDown, explained, quiet
 from pgstead.spec.nearest import suggestion
 from pgstead.spec.openstack import OpenStackPlatform
+from pgstead.waiting import pause
 
 if TYPE_CHECKING:
     from openstack.block_storage.v3._proxy import Proxy as BlockStorage
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from openstack.connection import Connection
     from openstack.image.v2._proxy import Proxy as Images
     from openstack.network.v2._proxy import Proxy as Network
+    from urllib3 import BaseHTTPResponse
 
 REFUSED = (429,)
 """Asked again, whatever it was: this is said before anything was done."""
@@ -30,7 +32,10 @@ FAILING = (502, 503, 504)
 
 RETRIES = 4
 SECONDS = 60.0
-"""For one answer of the cloud."""
+"""For one answer of the cloud; and as long as that a Retry-After is obeyed at most."""
+
+THREADS = 16
+"""As many changes are made side by side (`pgstead.engine.apply`)."""
 
 Connect = Callable[[], "Connection"]
 
@@ -93,11 +98,7 @@ class Cloud:
     def _service(self, name: str) -> Any:
         """The service's proxy; finding it may ask for a token, which one thread does."""
         with self._guard, explained(f"cannot connect to the cloud's {name.replace('_', ' ')}"):
-            proxy = getattr(self.connection, name)
-            if getattr(proxy, "retriable_status_codes", None) != REFUSED:
-                proxy.retriable_status_codes = REFUSED
-                proxy.status_code_retries = RETRIES
-            return proxy
+            return getattr(self.connection, name)
 
     def _watch(self, connection: Connection) -> None:
         """Count what is sent, at the one place that everything goes through; ask patiently."""
@@ -105,16 +106,35 @@ class Cloud:
         if isinstance(session, requests.Session):
             session.hooks["response"].append(self._count)
             for scheme in ("http://", "https://"):
-                session.mount(scheme, TCPKeepAliveAdapter(max_retries=_patience()))
+                session.mount(scheme, _adapter())
 
     def _count(self, *_: Any, **__: Any) -> None:
         with self._guard:
             self.requests += 1
 
 
+def _adapter() -> TCPKeepAliveAdapter:
+    """Connections are kept, one for each thread that may ask at a time."""
+    return TCPKeepAliveAdapter(max_retries=_patience(), pool_maxsize=THREADS)
+
+
+class Patience(Retry):
+    """Asks again what was refused unheard, when the cloud says; and questions that failed."""
+
+    def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:  # noqa: FBT001, FBT002 - as urllib3 calls it
+        """Whether this answer is worth another try."""
+        refused = status_code in REFUSED
+        return refused or super().is_retry(method, status_code, has_retry_after)
+
+    def sleep(self, response: BaseHTTPResponse | None = None) -> None:
+        """Until the next try. Raises `Interrupted` once the user wants the work to stop."""
+        told = self.get_retry_after(response) if response is not None else None
+        pause(self.get_backoff_time() if told is None else min(told, SECONDS))
+
+
 def _patience() -> Retry:
-    """Questions alone are asked again, for some seconds: a service may just be restarted."""
-    return Retry(
+    """For some seconds, which a service takes that is just restarted."""
+    return Patience(
         total=RETRIES,
         connect=2,
         read=2,

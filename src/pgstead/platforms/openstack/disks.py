@@ -8,9 +8,12 @@ from pgstead.engine.resource import Resource
 from pgstead.errors import PlatformError, Refused
 from pgstead.machine import Machine
 from pgstead.platforms.guests.lowering import DATA_DISK
-from pgstead.platforms.openstack import volumes
+from pgstead.platforms.openstack import attachments, volumes
 from pgstead.platforms.openstack.ground import Ground
 from pgstead.platforms.openstack.volumes import Volume
+
+VOID = ("error", "error_deleting", volumes.DELETING, *volumes.MAKING)
+"""What a volume is of which nothing comes any more, once its time is up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +37,12 @@ class Disks:
 
 
 class MachineDisks:
-    """Makes and finds the volumes of one machine."""
+    """Makes and finds the volumes of one machine; a `new` one has none that this did not make."""
 
-    def __init__(self, ground: Ground, resource: Resource) -> None:
+    def __init__(self, ground: Ground, resource: Resource, *, new: bool = False) -> None:
         self.ground, self.resource = ground, resource
         self.machine: Machine = resource.body
-        self._known: dict[str, Volume] = {}
+        self._new, self._known = new, dict[str, Volume]()
 
     @property
     def zone(self) -> str | None:
@@ -85,8 +88,10 @@ class MachineDisks:
     def wait_usable(self) -> Disks:
         """Until a server can have them."""
         found = self.must()
-        for volume in (found.system, found.data):
+        for volume, own in ((found.system, self._own_system), (found.data, self._own_data)):
             if volume is not None:
+                if own:
+                    attachments.release(self.ground, volume)
                 volumes.wait_usable(self.ground, volume)
         return found
 
@@ -115,22 +120,29 @@ class MachineDisks:
 
     def _found(self, use: str) -> Volume | None:
         if use not in self._known:
-            found = volumes.find(self.ground, self.machine.name, use)
-            if found is None:
+            if self._new:
                 return None
-            if self._is_void(found):
-                volumes.delete(self.ground, found)
+            found = volumes.find(self.ground, self.machine.name, use)
+            if found is not None and self._is_unused(found):
+                found = self._unless_void(found)
+            if found is None:
                 return None
             self._known[use] = found
         return self._known[use]
 
-    def _is_void(self, found: Volume) -> bool:
-        """Whether the cloud failed to make it; one that a machine may have used is never void."""
+    def _is_unused(self, found: Volume) -> bool:
+        """Whether no data can be on it: no machine was ever set up around it."""
         known = self.ground.recorded().get(self.resource.address)
         begun = known is None or known.status == "creating"
-        return found.status == "error" and (
-            found.use == volumes.OS or (begun and not found.holds_data)
-        )
+        return found.use == volumes.OS or (begun and not found.holds_data)
+
+    def _unless_void(self, found: Volume) -> Volume | None:
+        """The same; None for one that the cloud failed to make, or forgot: it is deleted."""
+        now = volumes.settled(self.ground, found)
+        if now is not None and now.status in VOID:
+            volumes.give_up(self.ground, now)
+            return None
+        return now
 
     def _make(self, use: str, size: int, image: str | None) -> None:
         self._known[use] = volumes.make(

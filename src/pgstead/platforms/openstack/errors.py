@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from keystoneauth1 import exceptions as identity
 from openstack import exceptions as sdk
 
-from pgstead.errors import PlatformError
+from pgstead.errors import PlatformError, Unreachable
 
 CREDENTIALS = (
     "see platform.cloud and its entry in clouds.yaml, or the OS_* variables; an application"
@@ -36,12 +36,14 @@ ZONE = (
     "see `openstack availability zone list`; volumes may have zones of their own:"
     " platform.volume_zone"
 )
+IMAGE = f"see `openstack image list`; if it is there, the image service did not answer: {AGAIN}"
 POLICY = "a role of the project (member) has to allow it; ask the cloud's operators"
 
 _WORDS: tuple[tuple[str, str], ...] = (
     (r"quota|over ?limit|exceeds? .*limit", QUOTA),
     (r"no valid host", NO_HOST),
     (r"ip ?address.*(already allocated|in use)|already allocated in", ADDRESS),
+    (r"unable to access requested image", IMAGE),
     (r"more than one", "give its id, not its name"),
     (r"(already|still) in use|in-use", "see what has it, and let go of it there"),
     (r"user.?data.*(too (large|long|big)|exceed)", "use delivery: reach"),
@@ -51,7 +53,7 @@ _WORDS: tuple[tuple[str, str], ...] = (
 """Patterns of what errors say, in small letters, and what to do then; the first that fits."""
 
 
-class CloudDown(PlatformError):
+class CloudDown(Unreachable):
     """The cloud does not answer, or does not let us in: nothing of it can be seen."""
 
 

@@ -38,6 +38,10 @@ class Ground:
     grouped: Mapping[str, frozenset[Wanted]] | None = None
     """What the stack's own security groups let in since this command last saw to them."""
 
+    untouched: set[str] = field(default_factory=set)
+    """Machines that nobody ever began: nothing of them was there, or recorded, at the last look
+    at everything."""
+
     making: threading.RLock = field(default_factory=threading.RLock)
     """Held while something that machines share is looked for and made."""
 
@@ -73,6 +77,13 @@ class Ground:
         network, subnet = self.network_of(nic), nic.port.subnet if nic.port else None
         named = nic.network_id or nic.network_name
         return self.catalog.subnet(network, subnet or (None if named else self.settings.subnet))
+
+    def begins(self, machine: str) -> bool:
+        """Whether a machine is begun for the first time: nothing of it has to be looked for."""
+        with self.making:
+            known = machine in self.untouched
+            self.untouched.discard(machine)
+            return known
 
     def guest(self, machine: Machine) -> Guest:
         """A machine that runs, to work in."""

@@ -31,9 +31,10 @@ class Making:
         self.ground, self.resource, self.bindings = ground, resource, bindings
         self.machine: Machine = resource.body
         self.name = self.machine.name
-        self.disks = MachineDisks(ground, resource)
+        self._new = ground.begins(self.name)
+        self.disks = MachineDisks(ground, resource, new=self._new)
         self._ports: tuple[str, ...] | None = None
-        self._looked = False
+        self._looked = self._new
         self._server: Server | None = None
 
     def steps(self) -> Steps:
@@ -45,7 +46,8 @@ class Making:
         if not self.machine.guest.running:
             yield Step(f"shut {name} down", self.stop)
             return
-        yield from SettingUp(self.ground, self.resource, self.bindings, self.disks).steps()
+        parts = (self.ground, self.resource, self.bindings, self.disks, self._found)
+        yield from SettingUp(*parts).steps()
 
     def make_parts(self) -> None:
         """Groups, volumes and ports, where they are not there yet; volumes are not waited for."""
@@ -58,15 +60,17 @@ class Making:
             self._server = None
             self.disks.remove_system()
         self.disks.ask()
-        self._ports = ports.ensure(self.ground, self.machine)
+        self._ports = ports.ensure(self.ground, self.machine, new=self._new)
 
     def _begins_anew(self, server: Server) -> bool:
-        """Whether a server is of no use: failed, stuck, or begun to become another one."""
+        """Whether a server is of no use: failed, forgotten, or begun to become another one."""
         if is_set_up(server):
             return False
-        failed = server.status == servers.ERROR or servers.is_stuck(self.ground, server)
-        disks = None if failed else self.disks.there()
-        return disks is None or server.about.get(BEGUN) != self._mark(self._text(disks))
+        disks = None if server.status == servers.ERROR else self.disks.there()
+        if disks is None or server.about.get(BEGUN) != self._mark(self._text(disks)):
+            return True
+        now = servers.settled(self.ground, server)
+        return now is None or now.status in (servers.BUILD, servers.ERROR)
 
     def make_server(self) -> None:
         """Ask for the server, unless there is one already."""

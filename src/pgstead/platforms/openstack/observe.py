@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from pgstead.machine import Machine, Nic
 from pgstead.platforms.base import Digest
 from pgstead.platforms.guests import inside, lowering
 from pgstead.platforms.openstack import groups, lower, ports, servers, volumes
-from pgstead.platforms.openstack.catalog import FoundPort
+from pgstead.platforms.openstack.catalog import PORTS, SECURITY_GROUPS, FoundPort
 from pgstead.platforms.openstack.errors import CloudDown
 from pgstead.platforms.openstack.ground import Ground
 from pgstead.platforms.openstack.naming import KEY
@@ -38,6 +38,12 @@ class Stock:
     ports: Mapping[ports.Key, FoundPort]
     volumes: tuple[Volume, ...]
 
+    @property
+    def machines(self) -> frozenset[str]:
+        """Those of which anything is there."""
+        connected = (name for name, _ in self.ports)
+        return frozenset((*self.servers, *connected, *(one.machine for one in self.volumes)))
+
     def volume(self, machine: str, use: str) -> Volume | None:
         """A machine's volume for that use, but for those put aside."""
         mine = (one for one in self.volumes if (one.machine, one.use) == (machine, use))
@@ -55,6 +61,34 @@ def stock(ground: Ground) -> Stock:
         return Stock(found.result(), connected.result(), tuple(kept.result()))
 
 
+def stock_of(ground: Ground, machine: Machine) -> Stock:
+    """What there is of one machine alone: no list grows with the others.
+
+    What this command has just set the security groups to is not asked for again.
+    """
+    ground.catalog.forget(PORTS, *(() if ground.grouped else (SECURITY_GROUPS,)))
+    name = machine.name
+    server = servers.find(ground, name)
+    connected = {
+        (name, number): port
+        for number, nic in enumerate(machine.guest.nics)
+        if (nic.port is None or nic.port.existing is None)
+        and (port := ports.find(ground, name, number)) is not None
+    }
+    kept = (volumes.find(ground, name, use) for use in _uses(machine))
+    return Stock(
+        {name: server} if server else {}, connected, tuple(one for one in kept if one is not None)
+    )
+
+
+def _uses(machine: Machine) -> Iterator[str]:
+    """What volumes the machine may have for."""
+    if machine.guest.cloud.boot_from_volume:
+        yield volumes.OS
+    if machine.guest.data_disk is not None:
+        yield volumes.DATA
+
+
 def observe(
     ground: Ground, targets: Mapping[str, Resource | Recorded], digest: Digest
 ) -> dict[str, Observed]:
@@ -62,13 +96,26 @@ def observe(
     if not targets:
         return {}
     try:
-        found = stock(ground)
+        found = _stock(ground, targets)
     except PlatformError as error:
         down = isinstance(error, CloudDown)
         return dict.fromkeys(targets, Unknown(error.message, down=down))
     with ThreadPoolExecutor(min(WORKERS, len(targets)), thread_name_prefix="observe") as pool:
         seen = pool.map(lambda one: _machine(ground, found, one, digest), targets.values())
         return dict(zip(targets, seen, strict=True))
+
+
+def _stock(ground: Ground, targets: Mapping[str, Resource | Recorded]) -> Stock:
+    """Of all machines at once; of a single one, as each change asks at its end, that one's."""
+    only = next(iter(targets.values())) if len(targets) == 1 else None
+    body = only.body if isinstance(only, Resource) else None
+    if isinstance(body, Machine):
+        return stock_of(ground, body)
+    found, recorded = stock(ground), ground.recorded()
+    new = (str(one.place.get("machine", "")) for key, one in targets.items() if key not in recorded)
+    with ground.making:
+        ground.untouched = set(new) - found.machines
+    return found
 
 
 def _machine(ground: Ground, found: Stock, target: Resource | Recorded, digest: Digest) -> Observed:

@@ -18,7 +18,7 @@ from pgstead.platforms.guests.lowering import KIND
 from pgstead.platforms.guests.records import nothing_recorded, record_of
 from pgstead.platforms.guests.spreading import spread
 from pgstead.platforms.guests.ssh import forget, ssh_ways
-from pgstead.platforms.openstack import addresses, finding, groups, lower, servers, volumes
+from pgstead.platforms.openstack import addresses, finding, groups, lower, servers, showing, volumes
 from pgstead.platforms.openstack.catalog import Catalog
 from pgstead.platforms.openstack.changing import Changing
 from pgstead.platforms.openstack.connection import Cloud, Connect
@@ -117,6 +117,15 @@ class OpenStackPlatform:
             )
             for machine in known
         )
+
+    def shown(
+        self, machines: Iterable[Machine], digest: Digest, *, secrets: bool
+    ) -> Mapping[str, Mapping[str, str]]:
+        """Each machine's user data."""
+        del digest
+        ground = self.ground
+        known = (lower.complete(machine, ground.settings) for machine in machines)
+        return {one.name: showing.shown(ground, one, secrets=secrets) for one in known}
 
     def observe(
         self, targets: Mapping[str, Resource | Recorded], digest: Digest

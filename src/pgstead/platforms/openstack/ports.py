@@ -36,15 +36,16 @@ def find(ground: Ground, machine: str, number: int) -> FoundPort | None:
     return next((port for port in found if port.description == mark), None)
 
 
-def ensure(ground: Ground, machine: Machine) -> tuple[str, ...]:
-    """The ids of the machine's ports, made where they are not there yet."""
-    return tuple(_ensure(ground, machine, n, nic) for n, nic in enumerate(machine.guest.nics))
+def ensure(ground: Ground, machine: Machine, *, new: bool = False) -> tuple[str, ...]:
+    """The ids of the machine's ports, made where they are not there yet; a `new` one has none."""
+    nics = enumerate(machine.guest.nics)
+    return tuple(_ensure(ground, machine, number, nic, new=new) for number, nic in nics)
 
 
-def _ensure(ground: Ground, machine: Machine, number: int, nic: Nic) -> str:
+def _ensure(ground: Ground, machine: Machine, number: int, nic: Nic, *, new: bool) -> str:
     if nic.port is not None and nic.port.existing is not None:
         return ground.catalog.port(nic.port.existing).id
-    found = find(ground, machine.name, number)
+    found = None if new else find(ground, machine.name, number)
     if found is not None and _fits(ground, found, nic):
         return found.id
     if found is not None:  # of an earlier attempt with other wishes

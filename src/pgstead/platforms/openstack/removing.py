@@ -9,7 +9,6 @@ from pgstead.engine.resource import Data, Recorded, Step, Steps
 from pgstead.errors import NotReady
 from pgstead.platforms.openstack import ports, servers, volumes
 from pgstead.platforms.openstack.ground import Ground
-from pgstead.platforms.openstack.observe import stock
 from pgstead.reach.guest import GuestReach
 
 
@@ -44,17 +43,16 @@ def remove(ground: Ground, recorded: Recorded, data: Data) -> Steps:
 def _delete_rest(ground: Ground, name: str, data: Data) -> None:
     if data is Data.ASIDE:
         volumes.put_aside(ground, name)
-    found = stock(ground)
-    ports.delete_all(ground, name, found.ports)
-    for volume in found.volumes:
-        goes = volume.use != volumes.DATA or (data is Data.DELETE and not volume.aside)
-        if volume.machine == name and goes:
+    # Ports come with their machines: those of one that goes were there when this command began.
+    ports.delete_all(ground, name, ports.of_stack(ground))
+    for use in (volumes.OS, volumes.DATA) if data is Data.DELETE else (volumes.OS,):
+        for volume in volumes.of_machine(ground, name, use):
             volumes.delete(ground, volume)
 
 
 def _fate(ground: Ground, name: str, data: Data) -> str:
-    found = volumes.find(ground, name, volumes.DATA)
-    if found is None or data is Data.DELETE:
+    found = None if data is Data.DELETE else volumes.find(ground, name, volumes.DATA)
+    if found is None:
         return ""
     stays = f"; its data stays in {found.name}"
     return f"{stays}, put aside" if data is Data.ASIDE else stays

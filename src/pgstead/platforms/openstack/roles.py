@@ -66,8 +66,8 @@ def _served(machine: Machine) -> Iterator[tuple[int, tuple[str, ...], bool]]:
     yield from _of_membership(machine)
     known = {port for port, _, _ in _of_membership(machine)}
     for service in machine.software.services:
-        if service.ready is not None and service.ready.port not in known:
-            yield service.ready.port, (), True
+        ports = (service.ready.port if service.ready else None, service.port)
+        yield from ((port, (), True) for port in ports if port is not None and port not in known)
 
 
 def _of_membership(machine: Machine) -> Iterator[tuple[int, tuple[str, ...], bool]]:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from pgstead.errors import PlatformError
+from pgstead.errors import NotReady, PlatformError
+from pgstead.platforms.openstack import patience
 from pgstead.platforms.openstack.errors import explained, hint_for
 from pgstead.platforms.openstack.ground import Ground
 from pgstead.platforms.openstack.naming import MACHINE, STACK, STACK_ID
+from pgstead.platforms.openstack.patience import AGAIN_ANEW, moment
 from pgstead.waiting import wait
 
 ACTIVE, OFF, PAUSED = "ACTIVE", "SHUTOFF", "PAUSED"
 BUILD, ERROR, RESIZED = "BUILD", "ERROR", "VERIFY_RESIZE"
-POLL = (0.3, 2.0)
+POLL, BUILDS = (0.3, 2.0), (1.0, 2.0)
+"""Seconds between two looks; no cloud makes a server within the first ones."""
 
 ON = frozenset((ACTIVE, PAUSED, "SUSPENDED", RESIZED))
 """What runs, or stands still with its memory kept, and may go on at any moment."""
@@ -121,15 +124,8 @@ def _server(one: Any) -> Server:
         key_pair=str(one.key_name or ""),
         about=dict(one.metadata or {}),
         fault=str((one.fault or {}).get("message", "")),
-        created=datetime.fromisoformat(str(one.created_at))
-        if one.created_at
-        else datetime.now(UTC),
+        created=moment(one.created_at),
     )
-
-
-def _time(text: Any) -> datetime:
-    """When something was; now where the cloud has not said it yet."""
-    return datetime.fromisoformat(str(text)) if text else datetime.now(UTC)
 
 
 def make(ground: Ground, wanted: Mapping[str, Any]) -> Server:
@@ -141,21 +137,27 @@ def make(ground: Ground, wanted: Mapping[str, Any]) -> Server:
 
 def wait_made(ground: Ground, server: Server) -> None:
     """Until it runs. Raises `PlatformError` with the cloud's reason if it could not be made."""
+    now = server
 
     def runs() -> bool:
+        nonlocal now
         now = _must(ground, server)
         if now.status == ERROR:
             raise _failed(now)
         return now.status == ACTIVE
 
-    _wait(ground, runs, f"the server {server.name} to run")
+    try:
+        _wait(ground, runs, f"the server {server.name} to run", BUILDS)
+    except NotReady as late:
+        state = f"it is {now.status}, {now.task or 'and nothing works at it'}"
+        raise NotReady(f"{late.message}: {state}", hint=AGAIN_ANEW) from None
 
 
 def _failed(server: Server) -> PlatformError:
     why = server.fault or "the cloud says no more"
     return PlatformError(
         f"the cloud could not run the server {server.name}: {why}",
-        hint=hint_for(why) or "a rerun deletes it and asks for it again",
+        hint=hint_for(why) or AGAIN_ANEW,
     )
 
 
@@ -168,10 +170,11 @@ def _must(ground: Ground, server: Server) -> Server:
     return now
 
 
-def is_stuck(ground: Ground, server: Server) -> bool:
-    """Whether the cloud has been making it for longer than it may take, and so forgot about it."""
-    seconds = (datetime.now(UTC) - server.created).total_seconds()
-    return server.status == BUILD and seconds > ground.settings.build_deadline
+def settled(ground: Ground, server: Server) -> Server | None:
+    """As it is once the cloud has made it, or its time for that is up; None if it is gone."""
+    return patience.settled(
+        server, lambda: get(ground, server), (BUILD,), ground.settings.build_deadline
+    )
 
 
 def start(ground: Ground, server: Server) -> None:
@@ -266,14 +269,9 @@ def attach(ground: Ground, server: Server, volume: str) -> None:
 
 
 def console(ground: Ground, server: Server) -> str:
-    """The last of what its console said; empty where the cloud shows none."""
-    from openstack.exceptions import SDKException  # noqa: PLC0415 - as the SDK tells it
-
+    """The last of what its console said. Raises `PlatformError` where the cloud shows none."""
     with explained(f"console of the server {server.name}"):
-        try:
-            said = ground.cloud.compute.get_server_console_output(server.id, length=_LINES)
-        except SDKException:
-            return ""
+        said = ground.cloud.compute.get_server_console_output(server.id, length=_LINES)
     return str(said.get("output") or "")
 
 
@@ -289,5 +287,5 @@ def boot(ground: Ground, server: Server) -> str:
     return f"{server.id}/{newest.request_id}" if newest else server.id
 
 
-def _wait(ground: Ground, ready: Any, what: str) -> None:
-    wait(ready, deadline=ground.settings.build_deadline, what=what, interval=POLL)
+def _wait(ground: Ground, ready: Any, what: str, poll: tuple[float, float] = POLL) -> None:
+    wait(ready, deadline=ground.settings.build_deadline, what=what, interval=poll)

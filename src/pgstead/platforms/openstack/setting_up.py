@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from pgstead.engine.resource import Resource, Step, Steps
 from pgstead.errors import PgsteadError, PlatformError
@@ -31,7 +31,7 @@ def is_set_up(server: Server) -> bool:
 
 
 class SettingUp:
-    """Sets up one machine."""
+    """Sets up one machine. `disks` and `server` are given by who knows of them already."""
 
     def __init__(
         self,
@@ -39,11 +39,13 @@ class SettingUp:
         resource: Resource,
         bindings: Mapping[str, str],
         disks: MachineDisks | None = None,
+        server: Callable[[], Server | None] = lambda: None,
     ) -> None:
         self.ground, self.resource, self.bindings = ground, resource, bindings
         self.machine: Machine = resource.body
         self.name = self.machine.name
         self.disks = disks or MachineDisks(ground, resource)
+        self._known = server
         self._server: Server | None = None
 
     def steps(self) -> Steps:
@@ -104,19 +106,28 @@ class SettingUp:
                 self._heard,
                 deadline=seconds,
                 what=f"the console of {self.name} to tell that its first boot is done",
-                error=lambda: tail(servers.console(self.ground, self.server)) or "it says nothing",
+                error=self._last_said,
                 interval=POLL,
             )
         self._note()
 
     def _heard(self) -> bool:
-        said = servers.console(self.ground, self.server)
+        try:
+            said = servers.console(self.ground, self.server)
+        except PgsteadError:  # told in the end
+            return False
         if FAILED in said:
             raise PlatformError(
                 f"the first boot of {self.name} failed:\n{tail(said, _LINES)}",
                 hint="`openstack console log show` tells all; delete the server to start over",
             )
         return DONE in said
+
+    def _last_said(self) -> str:
+        try:
+            return tail(servers.console(self.ground, self.server)) or "it says nothing"
+        except PgsteadError as error:
+            return f"{error.message}; cloud_init_deadline: 0 does without"
 
     def _note(self) -> None:
         """Write down that it is set up: on the data first, which counts for more."""
@@ -127,7 +138,7 @@ class SettingUp:
     def server(self) -> Server:
         """The machine's server, as it was when these steps began."""
         if self._server is None:
-            self._server = servers.require(self.ground, self.name)
+            self._server = self._known() or servers.require(self.ground, self.name)
         return self._server
 
     def _guest(self) -> Guest:

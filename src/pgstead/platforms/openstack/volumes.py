@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from pgstead.errors import PlatformError
+from pgstead.errors import NotReady, PlatformError
+from pgstead.platforms.openstack import attachments, patience
 from pgstead.platforms.openstack.errors import explained, hint_for
 from pgstead.platforms.openstack.ground import Ground
 from pgstead.platforms.openstack.naming import KEY, MACHINE, STACK_ID, USE
+from pgstead.platforms.openstack.patience import AGAIN_ANEW, POLL, moment
 from pgstead.waiting import wait
 
 OS, DATA = "os", "data"
 ASIDE, HOLDS = f"{KEY}aside", f"{KEY}holds_data"
 """Metadata: when it was put aside, and whether a machine was set up around it."""
 
-POLL = (0.2, 2.0)
+MAKING = ("creating", "downloading")
+"""The status of a volume that was never there to be used yet."""
+
+DELETING = "deleting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,7 @@ class Volume:
     servers: tuple[str, ...]
     aside: bool
     holds_data: bool
+    created: datetime
 
 
 def of_stack(ground: Ground) -> list[Volume]:
@@ -43,11 +49,15 @@ def of_stack(ground: Ground) -> list[Volume]:
 
 def find(ground: Ground, machine: str, use: str) -> Volume | None:
     """A machine's volume for that use; one put aside is not found."""
+    return next(iter(of_machine(ground, machine, use)), None)
+
+
+def of_machine(ground: Ground, machine: str, use: str) -> list[Volume]:
+    """All of a machine's volumes for that use, but for those put aside: one, or none."""
     name = ground.naming.volume(machine, use)
     with explained(f"volume {name}"):
-        listed = list(_own(ground, ground.cloud.block_storage.volumes(name=name)))
-    found = [one for one in listed if (one.machine, one.use) == (machine, use) and not one.aside]
-    return found[0] if found else None
+        found = list(_own(ground, ground.cloud.block_storage.volumes(name=name)))
+    return [one for one in found if (one.machine, one.use) == (machine, use) and not one.aside]
 
 
 def existing(ground: Ground, wanted: str) -> Volume:
@@ -87,6 +97,7 @@ def _volume(one: Any) -> Volume:
         servers=tuple(str(each["server_id"]) for each in one.attachments or ()),
         aside=ASIDE in about,
         holds_data=HOLDS in about,
+        created=moment(one.created_at),
     )
 
 
@@ -126,6 +137,30 @@ def get(ground: Ground, volume: Volume) -> Volume | None:
             return None
 
 
+def settled(ground: Ground, volume: Volume) -> Volume | None:
+    """As it is once the cloud has made it, or its time for that is up; None if it is gone."""
+    return patience.settled(
+        volume, lambda: get(ground, volume), MAKING, ground.settings.build_deadline
+    )
+
+
+def give_up(ground: Ground, volume: Volume) -> None:
+    """Delete one that the cloud failed to make, or began and forgot: another is to be made.
+
+    Raises `PlatformError` where the cloud does not let go of it: what a host of cinder's has
+    begun, an administrator alone can declare failed.
+    """
+    try:
+        delete(ground, volume)
+    except (NotReady, PlatformError) as error:
+        raise PlatformError(
+            f"the cloud never made the volume {volume.name} (it is {volume.status}, since"
+            f" {volume.created:%Y-%m-%d %H:%M:%S} UTC), and does not delete it: {error.message}",
+            hint=f"`openstack volume delete --force {volume.id}`, as the cloud's operators may;"
+            " the next run makes another",
+        ) from None
+
+
 def wait_usable(ground: Ground, volume: Volume, server: str | None = None) -> Volume:
     """Until it can be attached, or is: to that server. Raises `PlatformError`, `NotReady`."""
     status = volume.status
@@ -145,13 +180,17 @@ def wait_usable(ground: Ground, volume: Volume, server: str | None = None) -> Vo
         mine = now.status == "in-use" and server is not None and server in now.servers
         return now if now.status == "available" or mine else None
 
-    return wait(
-        usable,
-        deadline=ground.settings.build_deadline,
-        what=f"the volume {volume.name} to be available",
-        error=lambda: f"its status is {status}",
-        interval=POLL,
-    )
+    try:
+        return wait(
+            usable,
+            deadline=ground.settings.build_deadline,
+            what=f"the volume {volume.name} to be available",
+            error=lambda: f"its status is {status}",
+            interval=POLL,
+        )
+    except NotReady as late:
+        anew = bool(volume.use) and status in MAKING
+        raise NotReady(late.message, hint=AGAIN_ANEW if anew else late.hint) from None
 
 
 def extend(ground: Ground, volume: Volume, size: int) -> None:
@@ -168,12 +207,7 @@ def extend(ground: Ground, volume: Volume, size: int) -> None:
             )
         return now is not None and now.size >= size and now.status in ("available", "in-use")
 
-    wait(
-        grown,
-        deadline=ground.settings.build_deadline,
-        what=f"the volume {volume.name} to have {size} GiB",
-        interval=POLL,
-    )
+    _wait(ground, grown, f"the volume {volume.name} to have {size} GiB")
 
 
 def note(ground: Ground, volume: Volume, key: str, value: str) -> None:
@@ -194,19 +228,17 @@ def delete(ground: Ground, volume: Volume) -> None:
 
     def let_go() -> bool:
         now = get(ground, volume)
-        return now is None or now.status not in ("in-use", "detaching", "reserved", "attaching")
+        if now is None or now.status not in ("in-use", "detaching", "reserved", "attaching"):
+            return True
+        attachments.release(ground, now)
+        return False
 
-    wait(
-        let_go,
-        deadline=ground.settings.build_deadline,
-        what=f"the volume {volume.name} to be let go of",
-        interval=POLL,
-    )
-    with explained(f"volume {volume.name}"):
-        ground.cloud.block_storage.delete_volume(volume.id, ignore_missing=True)
-    wait(
-        lambda: get(ground, volume) is None,
-        deadline=ground.settings.build_deadline,
-        what=f"the volume {volume.name} to be gone",
-        interval=POLL,
-    )
+    _wait(ground, let_go, f"the volume {volume.name} to be let go of")
+    if volume.status != DELETING:
+        with explained(f"volume {volume.name}"):
+            ground.cloud.block_storage.delete_volume(volume.id, ignore_missing=True)
+    _wait(ground, lambda: get(ground, volume) is None, f"the volume {volume.name} to be gone")
+
+
+def _wait(ground: Ground, ready: Callable[[], bool], what: str) -> None:
+    wait(ready, deadline=ground.settings.build_deadline, what=what, interval=POLL)

@@ -13,11 +13,21 @@ from typing import Any
 from support.openstack.services import ZONES
 
 
-def started(etc: Path) -> Any:
-    """The API's application, when all the others serve."""
+def prepare() -> None:
+    """Have threads replaced, and the modules read that all of them need."""
     from nova import monkey_patch
 
     monkey_patch.patch(backend="eventlet")
+    import nova.api.openstack.compute.routes
+    import nova.api.openstack.wsgi_app
+    import nova.compute.manager
+    import nova.conductor.manager
+    import nova.scheduler.manager
+    import nova.service  # noqa: F401
+
+
+def started(etc: Path) -> Any:
+    """The API's application, when all the others serve."""
     _configure(etc)
     _name_our_driver()
     _start_services()

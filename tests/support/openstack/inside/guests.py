@@ -2,7 +2,8 @@
 
 guests/UUID/guest.json has the guest's power, volumes (mount point to volume) and ports (port to
 MAC address); guests/UUID/drive is the config drive, if it has one. A test may write what a guest
-says on its console to guests/UUID/console; by itself it says that its first boot is done.
+says on its console to guests/UUID/console; by itself it says that its first boot is done, or what
+guests/console says.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from nova.compute import power_state
 from nova.virt import configdrive, fake
 
 FOLDER = Path.cwd() / "guests"
-BOOTED = "pgstead: first boot is done\n"
+BOOTED = b"pgstead: first boot is done\n"
 """The line for which whoever follows a guest's console waits."""
 
 
@@ -105,9 +106,9 @@ class Guests(fake.FakeDriver):  # type: ignore[misc]
         left = {port: mac for port, mac in _ports(instance).items() if port != vif["id"]}
         self._save(instance, ports=left)
 
-    def get_console_output(self, context: Any, instance: Any) -> str:
-        said = FOLDER / instance.uuid / "console"
-        return said.read_text() if said.exists() else BOOTED
+    def get_console_output(self, context: Any, instance: Any) -> bytes:
+        places = (FOLDER / instance.uuid / "console", FOLDER / "console")
+        return next((one.read_bytes() for one in places if one.exists()), BOOTED)
 
     def get_available_resource(self, nodename: str) -> dict[str, Any]:
         """The fake's, but a host that starts again is the same host."""

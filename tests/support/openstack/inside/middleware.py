@@ -7,6 +7,7 @@ import os
 import re
 import signal
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ class Watched:
         self.application = application
         self.told = lab / "faults" / f"{name}.json"
         self.log = os.open(lab / "requests" / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        self.stamp = 0
+        self.stamp: tuple[int, ...] = ()
         self.rules: list[Rule] = []
 
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
@@ -77,10 +78,10 @@ class Watched:
 
     def _current(self) -> list[Rule]:
         """The rules as they are told now; each counts from when it was told."""
-        try:
-            stamp = self.told.stat().st_mtime_ns
-        except FileNotFoundError:
-            stamp = 0
+        stamp: tuple[int, ...] = ()
+        with suppress(FileNotFoundError):
+            seen = self.told.stat()
+            stamp = (seen.st_mtime_ns, seen.st_ino)  # a file's time changes in ticks of ms
         if stamp != self.stamp:
             told = json.loads(self.told.read_text()) if stamp else []
             self.stamp, self.rules = stamp, [Rule(one) for one in told]

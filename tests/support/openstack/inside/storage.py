@@ -7,11 +7,23 @@ from pathlib import Path
 from typing import Any
 
 
-def started(etc: Path) -> Any:
-    """The API's application, when the others serve."""
+def prepare() -> None:
+    """Have threads replaced, and the modules read that all of them need."""
     import eventlet
 
     eventlet.monkey_patch()
+    from cinder import objects
+
+    objects.register_all()  # some modules want them there
+    import cinder.api.v3.router
+    import cinder.scheduler.manager
+    import cinder.service
+    import cinder.volume.manager
+    import cinder.wsgi.wsgi  # noqa: F401
+
+
+def started(etc: Path) -> Any:
+    """The API's application, when the others serve."""
     sys.argv = ["cinder", "--config-file", str(etc / "cinder.conf")]
     from cinder import service
     from cinder.wsgi import wsgi
