@@ -11,7 +11,6 @@ from the start of this process. What it made is removed afterwards.
 from __future__ import annotations
 
 import argparse
-import base64
 import contextlib
 import functools
 import http.client
@@ -26,43 +25,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psutil
 import psycopg
+from handmade_asking import Etcd, elapsed, make_application, until, write
 from handmade_files import SCOPE, Layout, render
 
-T = TypeVar("T")
 PREFIX = f"/service/{SCOPE}/"
-DEADLINE = 60.0
 STAGGER = 0.08  # seconds; etcd members started at the same instant often stall for two
-
-
-def elapsed() -> float:
-    """Seconds since this process began, its interpreter's start included; to 10 ms.
-
-    Field 22 of /proc/self/stat (proc(5)): in clock ticks since the machine booted.
-    """
-    began = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
-    since_boot = time.clock_gettime(time.CLOCK_BOOTTIME)
-    return round(since_boot - began / os.sysconf("SC_CLK_TCK"), 2)
-
-
-def until(what: str, attempt: Callable[[], T | None], every: float = 0.02) -> T:
-    """The first result of `attempt` that is not None; raises TimeoutError after a minute."""
-    end, last = time.monotonic() + DEADLINE, None
-    while time.monotonic() < end:
-        try:
-            result = attempt()
-        except (OSError, http.client.HTTPException, psycopg.Error) as error:
-            result, last = None, error
-        if result is not None:
-            return result
-        time.sleep(every)
-    raise TimeoutError(f"{what}: {last}")
 
 
 def free_network() -> str:
@@ -114,6 +88,11 @@ class Lab(Layout):
         context.load_cert_chain(self.tls("client.crt"), self.tls("client.key"))
         return context
 
+    @property
+    def etcd(self) -> Etcd:
+        """A member of etcd."""
+        return Etcd(next(iter(self.etcds.values())), self.client, timeout=0.3)
+
     def connect(self, role: str) -> psycopg.Connection[Any]:
         """A connection to the role's own database through HAProxy."""
         return psycopg.connect(
@@ -136,65 +115,20 @@ def start_etcd(lab: Lab) -> None:
     for name in lab.etcds:
         lab.spawn(name, "etcd", f"--config-file={lab.folder / name}.yml")
         time.sleep(STAGGER)
-    until("etcd has a leader", lambda: _etcd_healthy(lab))
+    until("etcd has a leader", lab.etcd.healthy)
     lab.mark("etcd has a leader")
 
 
-def _etcd_healthy(lab: Lab) -> bool | None:
-    address = next(iter(lab.etcds.values()))
-    connection = http.client.HTTPSConnection(address, 2379, context=lab.client, timeout=0.3)
-    with contextlib.closing(connection):
-        connection.request("GET", "/health")
-        answer = json.loads(connection.getresponse().read())
-        return True if answer.get("health") == "true" else None
-
-
 def enable_authentication(lab: Lab) -> None:
-    """Two users, one of them confined to Patroni's keys; then authentication is turned on."""
-
-    def encoded(text: str) -> str:
-        return base64.b64encode(text.encode()).decode()
-
-    def user(name: str) -> list[tuple[str, dict[str, Any]]]:
-        return [
-            ("user/add", {"name": name, "password": lab.passwords[f"etcd-{name}"]}),
-            ("role/add", {"name": name}),
-            ("user/grant", {"user": name, "role": name}),
-        ]
-
-    permission = {
-        "permType": "READWRITE",
-        "key": encoded(PREFIX),
-        "range_end": encoded(PREFIX[:-1] + "0"),  # "0" follows "/"
-    }
-    calls = [("role/grant", {"name": "patroni", "perm": permission}), ("enable", {})]
-    address = next(iter(lab.etcds.values()))
-    connection = http.client.HTTPSConnection(address, 2379, context=lab.client, timeout=10)
-    with contextlib.closing(connection):
-        for call, body in user("root") + user("patroni") + calls:
-            connection.request("POST", f"/v3/auth/{call}", json.dumps(body))
-            response = connection.getresponse()
-            if (text := response.read()) and response.status != http.HTTPStatus.OK:
-                raise RuntimeError(f"etcd {call}: {response.status} {text!r}")
+    """Patroni's own user, confined to its keys."""
+    lab.etcd.enable_authentication(lab.passwords, PREFIX)
     lab.mark("etcd authentication")
 
 
 def first_write(lab: Lab) -> None:
     """The application's role and database as soon as there is a primary; its first write."""
-    until("a primary behind HAProxy", lambda: _application(lab))
-    with lab.connect("app") as connection:
-        connection.execute("CREATE TABLE first_write AS SELECT now() AS at")
-
-
-def _application(lab: Lab) -> bool:
-    """No standby could confirm these commits yet."""
-    with lab.connect("postgres") as connection:
-        connection.execute("SET synchronous_commit TO local")
-        password = psycopg.sql.Literal(lab.passwords["app"])
-        statement = psycopg.sql.SQL("CREATE ROLE app LOGIN PASSWORD {}").format(password)
-        connection.execute(statement)
-        connection.execute("CREATE DATABASE app OWNER app")
-    return True
+    until("a primary behind HAProxy", lambda: make_application(lab.connect, lab.passwords["app"]))
+    write(lab.connect)
 
 
 def ready(lab: Lab) -> bool | None:

@@ -10,19 +10,14 @@ removed afterwards.
 
 from __future__ import annotations
 
-import argparse
 import json
 import secrets
-import shutil
-import subprocess
 import textwrap
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
+from handmade_asking import elapsed, until
+from handmade_lab import Lab, laboratory, parser
 
 NAME = "by-hand"
 SUBNET = "10.79.0"
@@ -71,28 +66,6 @@ DOMAIN = """\
 """
 
 
-@dataclass(frozen=True)
-class Lab:
-    """A folder that the emulator may enter, and the password of the role."""
-
-    folder: Path
-    password: str
-
-    def run(self, *words: str | Path) -> None:
-        """Run a program in the folder."""
-        subprocess.run(words, check=True, capture_output=True, cwd=self.folder)
-
-    def virsh(self, *words: str | Path) -> None:
-        """Run virsh."""
-        self.run("virsh", "-c", "qemu:///system", *words)
-
-    def write(self, name: str, text: str) -> Path:
-        """Write a file into the folder."""
-        path = self.folder / name
-        path.write_text(text)
-        return path
-
-
 def certificates(lab: Lab) -> None:
     """An authority, and the server's certificate."""
     curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
@@ -106,9 +79,9 @@ def _out(name: str) -> tuple[str, ...]:
     return "-keyout", f"{name}.key", "-out", f"{name}.crt"
 
 
-def seed(lab: Lab) -> None:
-    """What cloud-init reads, on a FAT disk."""
-    roles = f"CREATE ROLE owner SUPERUSER LOGIN PASSWORD '{lab.password}';\n"
+def seed(lab: Lab, password: str) -> None:
+    """What cloud-init reads, on a disk of its own."""
+    roles = f"CREATE ROLE owner SUPERUSER LOGIN PASSWORD '{password}';\n"
     files = {
         "/etc/ca.crt": (lab.folder / "ca.crt").read_text(),
         "/etc/server.crt": (lab.folder / "server.crt").read_text(),
@@ -124,80 +97,49 @@ def seed(lab: Lab) -> None:
         lines.append(textwrap.indent(text, "      ").rstrip("\n"))
     lines.append("runcmd: [[/root/setup]]")
     network = {"match": {"macaddress": MAC}, "addresses": [f"{ADDRESS}/24"], "accept-ra": False}
-    lab.write("user-data", "\n".join(lines) + "\n")
-    lab.write("meta-data", f"instance-id: {NAME}\nlocal-hostname: {NAME}\n")
-    lab.write("network-config", json.dumps({"version": 2, "ethernets": {"nic0": network}}))
-    with (lab.folder / "seed").open("wb") as file:
-        file.truncate(1 << 20)
-    lab.run("mkfs.vfat", "-n", "CIDATA", "seed")
-    lab.run("mcopy", "-i", "seed", "user-data", "meta-data", "network-config", "::")
+    texts = {
+        "user-data": "\n".join(lines) + "\n",
+        "meta-data": f"instance-id: {NAME}\nlocal-hostname: {NAME}\n",
+        "network-config": json.dumps({"version": 2, "ethernets": {"nic0": network}}),
+    }
+    lab.seed("seed", *(lab.write(name, text) for name, text in texts.items()))
 
 
 def machine(lab: Lab, image: Path) -> None:
     """Network, disks and domain; returns once it has been started."""
-    shutil.copyfile(image, lab.folder / "image")
-    backed = ("-F", "qcow2", "-b", lab.folder / "image")
-    lab.run("qemu-img", "create", "-q", "-f", "qcow2", *backed, "system")
-    lab.run("qemu-img", "create", "-q", "-f", "qcow2", "data", "1G")
-    address = f"<ip address='{SUBNET}.1' netmask='255.255.255.0'/>"
-    bridge = f"<bridge name='{NAME}' stp='off' delay='0'/>"
-    net = f"<network><name>{NAME}</name>{bridge}<dns enable='no'/>{address}</network>"
-    lab.virsh("net-create", lab.write("net.xml", net))
+    lab.image(image)
+    lab.overlay("system")
+    lab.disk("data")
+    lab.network(NAME, SUBNET)
     text = DOMAIN.format(name=NAME, folder=lab.folder, mac=MAC)
-    lab.virsh("create", lab.write("domain.xml", text))
+    lab.start(NAME, lab.write("domain.xml", text))
 
 
-def wait_for_sql(lab: Lab) -> None:
-    """Ask until it answers."""
-    end = time.monotonic() + DEADLINE
-    while True:
-        try:
-            with psycopg.connect(
-                host=ADDRESS,
-                user="owner",
-                password=lab.password,
-                dbname="things",
-                sslmode="verify-full",
-                sslrootcert=str(lab.folder / "ca.crt"),
-                connect_timeout=5,
-            ) as connection:
-                connection.execute("CREATE TABLE first_write AS SELECT 1 AS number")
-                return
-        except psycopg.OperationalError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.2)
-
-
-@contextmanager
-def laboratory(parent: Path) -> Iterator[Lab]:
-    """A lab in a new folder, cleaned up whatever happens."""
-    folder = parent / f"handmade-{secrets.token_hex(3)}"
-    folder.mkdir(mode=0o711)
-    lab = Lab(folder, secrets.token_urlsafe(12))
-    try:
-        yield lab
-    finally:
-        for words in (("destroy", NAME), ("net-destroy", NAME)):
-            subprocess.run(
-                ["virsh", "-c", "qemu:///system", *words], check=False, capture_output=True
-            )
-        shutil.rmtree(folder)
+def first_write(lab: Lab, password: str) -> bool:
+    """The owner's, by TLS that is verified in full."""
+    with psycopg.connect(
+        host=ADDRESS,
+        user="owner",
+        password=password,
+        dbname="things",
+        sslmode="verify-full",
+        sslrootcert=str(lab.folder / "ca.crt"),
+        connect_timeout=5,
+    ) as connection:
+        connection.execute("CREATE TABLE first_write AS SELECT 1 AS number")
+    return True
 
 
 def main() -> None:
     """Run once and print the seconds."""
-    began = time.monotonic()
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--image", type=Path, required=True, help="a bootable qcow2")
-    parser.add_argument("--parent", type=Path, required=True, help="where to work")
-    arguments = parser.parse_args()
+    arguments = parser(__doc__).parse_args()
+    password = secrets.token_urlsafe(12)
     with laboratory(arguments.parent) as lab:
         certificates(lab)
-        seed(lab)
+        seed(lab, password)
         machine(lab, arguments.image)
-        wait_for_sql(lab)
-        took = time.monotonic() - began
+        until("SQL", lambda: first_write(lab, password), every=0.2, within=DEADLINE)
+        took = elapsed()
     print(json.dumps({"seconds": took}), flush=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cluster
 import domains
 import drill
 import machine
@@ -11,7 +12,7 @@ import servers
 from measures import keep, show
 
 if __name__ == "__main__":
-    parts = (scale, domains, servers, machine, quickstart, drill)
+    parts = (scale, domains, servers, machine, cluster, quickstart, drill)
     measures = [one for part in parts for one in part.measure()]
     show(measures)
     keep(measures)

@@ -247,10 +247,9 @@ def refuse(room: Room, stage: Stage, change: Death, refusal: Refusal) -> None:
 
 
 def assert_all(asked: Iterable[Request]) -> None:
-    """What is listed here is what a cloud is asked to change, all of it and nothing else."""
+    """What is listed here is all that an `up` asks a cloud to change; and it takes place."""
     changes = [one for one in asked if re.search(CHANGES, one.method)]
-    others = [one for one in changes if one.service != TOKEN.service]  # everybody asks for tokens
-    known = (*MADE, *AMONG_THEMSELVES)
-    assert [one for one in others if not any(each.is_at(one) for each in known)] == []
-    mine = [each for each in known if re.search(CHANGES, each.method)]
-    assert [each for each in mine if not any(each.is_at(one) for one in others)] == []
+    ours = [one for one in changes if one.is_from_client and one.service != TOKEN.service]
+    assert [one for one in ours if not any(each.is_at(one) for each in MADE)] == []
+    listed = [each for each in (*MADE, *AMONG_THEMSELVES) if re.search(CHANGES, each.method)]
+    assert [each for each in listed if not any(each.is_at(one) for one in changes)] == []

@@ -22,13 +22,11 @@ from support.ledger import Ledger, writing
 from support.stack import QUICKSTART
 from support.virtual import (
     PASSWORD,
-    SLOW_ETCD,
-    SLOW_PATRONI,
-    SMALL_POSTGRES,
     Lab,
     ground,
     lab,
     platform,
+    small_cluster,
     why_not,
 )
 
@@ -48,36 +46,11 @@ MACHINES = {
     *(f"postgres-{number}" for number in (1, 2, 3)),
     "load-balancer-1",
 }
-SLOW_CHECKS = {"inter": "5s", "fastinter": "2s", "downinter": "5s", "timeout": "10s"}
-"""Each check is a TLS handshake, which takes an emulated machine a good part of a second."""
-
 PAUSE = 0.2
 """Seconds between two rows: a machine that comes back needs its host's processors more."""
 
 REPLACED = "etcd-2"
 MAC = "52:54:00:99:00:23"
-
-
-def cluster() -> dict[str, Any]:
-    """The quickstart's, for machines that are small and slow."""
-    return {
-        "postgres": {
-            **QUICKSTART["postgres"],
-            "parameters": {SMALL_POSTGRES["key"]: SMALL_POSTGRES["value"]},
-            "machine": {"vcpus": 1, "memory": 640},
-        },
-        "etcd": {**QUICKSTART["etcd"], "machine": {"vcpus": 1, "memory": 512}},
-        "load_balancer": {**QUICKSTART["load_balancer"], "machine": {"memory": 512}},
-        "machines": {"install_dependencies": False},
-        "timings": {
-            **SLOW_PATRONI,
-            "etcd": SLOW_ETCD,
-            "checks": SLOW_CHECKS,
-            "connect": "10s",
-            "wal_sender_timeout": "30s",
-            "wal_receiver_timeout": "30s",
-        },
-    }
 
 
 def document(made: Lab, image: Path) -> dict[str, Any]:
@@ -89,7 +62,7 @@ def document(made: Lab, image: Path) -> dict[str, Any]:
         "platform": {**platform(image), **waits},
         "certificate_authorities": {made.stack.name: pair},
         "passwords": {"etcd-root": {"value": f"{PASSWORD}-root"}},
-        "cluster": cluster(),
+        "cluster": small_cluster(),
     }
 
 

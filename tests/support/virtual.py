@@ -25,7 +25,7 @@ from pgstead.reach.ssh import SshTarget, ssh_reach
 from pgstead.waiting import wait
 from support import libvirt as daemons
 from support.libvirt import Libvirtd, libvirtd
-from support.stack import Stack, stack_in
+from support.stack import QUICKSTART, Stack, stack_in
 
 SUBNET = "10.77.0.0/24"
 PASSWORD = "only-for-this-test"
@@ -41,6 +41,8 @@ EMULATED: dict[str, Any] = {
 SLOW_PATRONI = {"ttl": 60, "loop_wait": 5, "retry_timeout": 10}
 SLOW_ETCD = {"heartbeat_interval": 500, "election_timeout": 5000}
 SMALL_POSTGRES = {"key": "shared_buffers", "value": "32MB"}
+SLOW_CHECKS = {"inter": "5s", "fastinter": "2s", "downinter": "5s", "timeout": "10s"}
+"""Each check is a TLS handshake, which takes an emulated machine a good part of a second."""
 
 
 def why_not() -> str | None:
@@ -61,6 +63,28 @@ def platform(image: Path) -> dict[str, Any]:
         "data_size": 1,
         "boot_deadline": 600,
         "cloud_init_deadline": 900,
+    }
+
+
+def small_cluster() -> dict[str, Any]:
+    """The quickstart's cluster, for machines that are small and slow."""
+    return {
+        "postgres": {
+            **QUICKSTART["postgres"],
+            "parameters": {SMALL_POSTGRES["key"]: SMALL_POSTGRES["value"]},
+            "machine": {"vcpus": 1, "memory": 640},
+        },
+        "etcd": {**QUICKSTART["etcd"], "machine": {"vcpus": 1, "memory": 512}},
+        "load_balancer": {**QUICKSTART["load_balancer"], "machine": {"memory": 512}},
+        "machines": {"install_dependencies": False},
+        "timings": {
+            **SLOW_PATRONI,
+            "etcd": SLOW_ETCD,
+            "checks": SLOW_CHECKS,
+            "connect": "10s",
+            "wal_sender_timeout": "30s",
+            "wal_receiver_timeout": "30s",
+        },
     }
 
 

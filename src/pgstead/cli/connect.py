@@ -65,7 +65,7 @@ def switchover(
     """Hand the leader's role to a standby.
 
     Nothing is lost. Without --to, one leads that lacks nothing, whichever is first: writes
-    stop for about 2 s. With --to, the other standbys are told to wait, which costs 1 s more.
+    stop for about 2 s. With --to, the other standbys wait before they follow, which costs 2 s more.
     """
     from pgstead.operations.switchover import switchover as run  # noqa: PLC0415 - start-up time
 

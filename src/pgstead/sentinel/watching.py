@@ -4,10 +4,10 @@ How fast. A machine that is dead is seen by the next look, at most `CALM_SECONDS
 once where its platform tells of it (`platforms.base.Tells`), and once more right after; the key
 is gone some 0.1 s later. A leader that is frozen renews nothing: its lease is overdue
 `loop_wait` + 1 s after the last renewal (2 s by default), looks of 0.4 s over a second find it
-silent, and standbys notice after `wal_receiver_timeout` (3 s by default) that no WAL comes, which
-is what is waited for longest. To power a machine off takes 0.1 s. Then Patroni's standbys, which
-watch the key, promote one within 1 to 1.5 s, and the load balancer finds it within 0.3 s. So
-writes go on 1 to 2 s after a machine died, 6 to 7 s after one froze.
+silent, which makes 3 to 4 s, and meanwhile standbys notice, after `wal_receiver_timeout` (3 s by
+default), that no WAL comes. To power a machine off takes 0.1 s. Then Patroni's standbys, which
+watch the key, promote one within 1 s, and the load balancer finds it within 0.3 s. So writes go
+on 1 to 2 s after a machine died, 4 to 5 s after one froze.
 """
 
 from __future__ import annotations

@@ -38,7 +38,14 @@ class Server:
         assert self._has_ended(STOP_SECONDS)
 
     def _has_ended(self, seconds: float) -> bool:
-        return bool(select.select([self.handle], [], [], seconds)[0])
+        return can_be_read(self.handle, seconds)
+
+
+def can_be_read(handle: int, seconds: float) -> bool:
+    """Whether there is something to read by then, or the end; as for a process that has ended."""
+    polled = select.poll()
+    polled.register(handle, select.POLLIN)
+    return bool(polled.poll(seconds * 1000))
 
 
 @dataclass
@@ -116,17 +123,20 @@ class Processes:
 
     def _await(self, name: str) -> None:
         if name not in self.servers:
-            self.servers[name] = Server(os.pidfd_open(self._heard(name)))
+            self.servers[name] = self._heard(name)
         wait(lambda: self._answers(name), deadline=START_SECONDS, what=f"{name} of the lab")
 
-    def _heard(self, name: str) -> int:
-        """The id of the process that serves, as soon as there is one."""
+    def _heard(self, name: str) -> Server:
+        """The process that serves, as soon as there is one."""
         told = self.parents[name].stdout
         assert told is not None
-        ready = select.select([told], [], [], START_SECONDS)[0]
+        ready = can_be_read(told.fileno(), START_SECONDS)
         line = os.read(told.fileno(), 100) if ready else b""
         assert line.endswith(b"\n"), f"{name} does not start: {self.said(name)}"
-        return int(line)
+        try:
+            return Server(os.pidfd_open(int(line)))
+        except ProcessLookupError:
+            raise AssertionError(f"{name} ended at once: {self.said(name)}") from None
 
     def _answers(self, name: str) -> bool:
         if not self.is_up(name):

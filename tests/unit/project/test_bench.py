@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+
+from pgstead.operations.render import render
 
 CLUSTER = {
     "name": "scale",
@@ -64,6 +67,46 @@ def test_domains_of_others_have_nothing_in_common(bench: Any) -> None:
     texts = [bench("domains").domain(number) for number in (0, 1, 256)]
     for pattern in ("<name>.*?</name>", "<uuid>.*?</uuid>", "address='.*?'"):
         assert len({re.findall(pattern, text)[0] for text in texts}) == 3
+
+
+RENDERED = {
+    "name": "bench",
+    "platform": {
+        "kind": "libvirt",
+        "uri": "qemu+unix:///system?socket=/nowhere",
+        "virt_type": "qemu",
+        "image": "/nowhere/image",
+        "network": "bench",
+        "networks": {"bench": {"subnet": "10.78.0.0/24", "mode": "isolated"}},
+        "data_size": 1,
+    },
+    "cluster": {},
+}
+
+
+def test_the_script_for_a_cluster_finds_its_way_in_what_is_rendered(
+    bench: Any, tmp_path: Path
+) -> None:
+    pytest.importorskip("libvirt")
+    for name in ("handmade_asking", "handmade_lab"):
+        bench(name)  # found by the next one from then on
+    handmade, file = bench("handmade_cluster"), tmp_path / "stack.yaml"
+    file.write_text(yaml.safe_dump(RENDERED))
+    render(file, tmp_path / "rendered", show_secrets=True)
+    found = handmade.Cluster(tmp_path / "rendered", {})
+    assert len(found.machines) == 7
+    assert len({found.first(kind) for kind in ("etcd", "postgres", "load-balancer")}) == 3
+    assert found.first("etcd").startswith("10.78.0.")
+    assert found.prefix == "/service/bench/"
+    assert found.etcd.address == found.first("etcd")
+    devices = {one: set(handmade.volumes(_domain(found, one))) for one in found.machines}
+    assert devices.pop("load-balancer-1") == {"vda", "sda"}
+    assert all(there == {"vda", "vdb", "sda"} for there in devices.values())
+
+
+def _domain(found: Any, machine: str) -> Path:
+    place: Path = found.rendered / machine / "domain.xml"
+    return place
 
 
 def test_results_are_kept_as_json(

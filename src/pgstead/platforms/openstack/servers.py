@@ -19,7 +19,7 @@ from pgstead.waiting import wait
 ACTIVE, OFF, PAUSED = "ACTIVE", "SHUTOFF", "PAUSED"
 BUILD, ERROR, RESIZED = "BUILD", "ERROR", "VERIFY_RESIZE"
 POLL, BUILDS = (0.3, 2.0), (1.0, 2.0)
-"""Seconds between two looks; no cloud makes a server within the first ones."""
+"""Seconds between two looks, the first and the longest; no cloud makes a server within one."""
 
 ON = frozenset((ACTIVE, PAUSED, "SUSPENDED", RESIZED))
 """What runs, or stands still with its memory kept, and may go on at any moment."""
