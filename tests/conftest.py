@@ -8,6 +8,13 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from support.openstack.fixtures import openstack_lab, openstack_project
+
+__all__ = [
+    "openstack_lab",
+    "openstack_project",
+]  # here, and not where they are used: one lab for all
+
 settings.register_profile("project", deadline=None)
 """No example is judged by its time, which a busy machine makes as long as it likes."""
 

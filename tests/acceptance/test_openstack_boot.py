@@ -27,14 +27,11 @@ from support import containers
 from support.etcd_root import etcdctl, keep
 from support.libvirt import Libvirtd, libvirtd
 from support.openstack.door import door
-from support.openstack.fixtures import openstack_lab
 from support.openstack.guest import Guest
 from support.openstack.hypervisor import booting
 from support.openstack.lab import Lab
 from support.openstack.project import NAME, Project, project_in
 from support.stack import Stack, stack_in
-
-__all__ = ["openstack_lab"]
 
 pytestmark = [
     pytest.mark.real,

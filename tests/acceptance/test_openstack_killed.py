@@ -30,13 +30,10 @@ from pgstead.platforms.openstack import patience
 from pgstead.waiting import wait
 from support.machines import machine
 from support.openstack.faults import CHANGES, CLIENTS, Fault, Request
-from support.openstack.fixtures import openstack_lab
 from support.openstack.lab import Lab
 from support.openstack.project import Project, project_in
 from support.openstack.services import SERVICES
 from support.openstack.stage import Stage, here
-
-__all__ = ["openstack_lab"]
 
 pytest.importorskip("openstack")
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("openstack_killed")]

@@ -10,11 +10,8 @@ import pytest
 
 from pgstead.waiting import wait
 from support.openstack.faults import CHANGES, Fault
-from support.openstack.fixtures import openstack_lab, openstack_project
 from support.openstack.lab import Lab
 from support.openstack.project import Project
-
-__all__ = ["openstack_lab", "openstack_project"]
 
 openstack = pytest.importorskip("openstack")
 keystoneauth1 = pytest.importorskip("keystoneauth1.exceptions")

@@ -19,12 +19,9 @@ from pgstead.machine import Cloud, Disk, Machine, Nic, OnChange, Port
 from support.dummy_guest import DummyGuest, cloud_configs
 from support.machines import SECRET, machine
 from support.openstack.faults import Fault
-from support.openstack.fixtures import openstack_lab
 from support.openstack.lab import Lab
 from support.openstack.project import Project, project_in
 from support.openstack.stage import Stage, finish, here
-
-__all__ = ["openstack_lab"]
 
 pytest.importorskip("openstack")
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("openstack")]

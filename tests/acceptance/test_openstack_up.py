@@ -13,13 +13,10 @@ from typing import Any
 
 import pytest
 
-from support.openstack.fixtures import openstack_lab
 from support.openstack.lab import Lab
 from support.openstack.project import NAME, Project, project_in
 from support.openstack.services import PASSWORD
 from support.stack import Stack, stack_in
-
-__all__ = ["openstack_lab"]
 
 pytest.importorskip("openstack")
 pytestmark = [pytest.mark.real, pytest.mark.timeout(240)]

@@ -27,9 +27,6 @@ from pgstead.platforms.local import LocalPlatform
 from pgstead.platforms.memory import MemoryPlatform, World
 from pgstead.platforms.software import plain_digest
 from pgstead.waiting import wait
-from support.openstack.fixtures import openstack_lab, openstack_project
-
-__all__ = ["openstack_lab", "openstack_project"]
 
 pytestmark = [pytest.mark.timeout(120)]
 

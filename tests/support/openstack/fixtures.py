@@ -1,4 +1,7 @@
-"""The fixtures of tests that need a cloud; they import them from here."""
+"""The fixtures of tests that need a cloud.
+
+`tests/conftest.py` alone imports them: each module that did would have a lab of its own.
+"""
 
 from __future__ import annotations
 
