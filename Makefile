@@ -34,7 +34,7 @@ lint: dev ## ruff, mypy, shellcheck (the layers are checked by a test)
 	else echo "shellcheck is not installed: shell scripts are only parsed"; \
 	for file in $(SHELL_FILES); do bash -n "$$file" || exit 1; done; fi
 
-e2e: dev ## clusters on virtual machines, emulated where there is no KVM; skips what it cannot run
+e2e: dev ## four systems and a cluster on virtual machines, emulated where there is no KVM; skips what it cannot run
 	$(BIN)/pytest -m virtual --timeout 1800 --durations=10 tests/e2e/test_virtual_*.py
 
 images: dev ## how images are built, and servers from container images on virtual machines

@@ -28,11 +28,6 @@ def pytest_configure() -> None:
     settings.load_profile("project")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have those that take longest begin first, or the others would end long before them."""
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
-
-
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
     """A folder that every user may enter, other than those below pytest's own."""

@@ -2,8 +2,7 @@
 
 Emulation only. One `up` brings up an etcd member, a Patroni member on it, a load balancer and
 a PostgreSQL server of its own, each by its name of old and with the variables that it had
-there; what follows looks at them, changes them and removes them. `make test` has no time for
-the tests that are marked as virtual: they run by `make e2e`.
+there; what follows looks at them, changes them and removes them.
 """
 
 from __future__ import annotations
@@ -31,8 +30,7 @@ from support.virtual import Lab, lab
 REASONS = [why for why in (virtual.why_not(), registries.why_not(), oci.why_not()) if why]
 
 pytestmark = [
-    pytest.mark.real,
-    pytest.mark.long,
+    pytest.mark.virtual,
     pytest.mark.xdist_group("virtual_systems"),
     pytest.mark.skipif(bool(REASONS), reason="; ".join(REASONS)),
     pytest.mark.timeout(1200),
@@ -161,7 +159,6 @@ def test_the_load_balancer_follows_its_primary(up: Lab) -> None:
     assert found == [(up.address("postgres-1"), False)]
 
 
-@pytest.mark.virtual
 def test_what_is_changed_in_a_guest_is_seen_and_put_back(up: Lab) -> None:
     path = "/etc/haproxy/haproxy.cfg"
     before = up.says("load-balancer-1", "cat", path)
@@ -211,7 +208,6 @@ def _with_parameter(up: Lab, parameter: dict[str, str]) -> dict[str, object]:
     return {**module, "params": [*module["params"], parameter]}
 
 
-@pytest.mark.virtual
 def test_a_disk_never_shrinks(up: Lab) -> None:
     up.change("single", data_size=1)
     refused = up.stack.run("up", str(up.stack.file), "--yes", code=None)
@@ -232,7 +228,6 @@ def test_a_machine_that_gets_more_memory_keeps_its_data(up: Lab) -> None:
     assert up.query("single", "owner", "single", "SELECT * FROM kept", "things") == [(17,)]
 
 
-@pytest.mark.virtual
 def test_a_replaced_machine_keeps_its_data(up: Lab) -> None:
     up.query(
         "load-balancer-1",
