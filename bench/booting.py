@@ -103,7 +103,7 @@ def ground() -> Iterator[Ground]:
     image = usual_image(say=note).image
     with tempfile.TemporaryDirectory(prefix="pgs-", dir="/tmp") as folder:
         Path(folder).chmod(0o711)
-        with libvirtd(Path(folder) / "lv") as daemon:
+        with libvirtd() as daemon:
             yield Ground(daemon, Path(folder), image)
 
 

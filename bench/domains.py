@@ -47,11 +47,7 @@ def host(count: int) -> Iterator[Libvirtd]:
     """A daemon that knows so many domains."""
     import libvirt  # noqa: PLC0415 - may be missing
 
-    with (
-        tempfile.TemporaryDirectory(prefix="pgs-", dir="/tmp") as folder,
-        libvirtd(Path(folder) / "lv") as made,
-    ):
-        Path(folder).chmod(0o711)
+    with libvirtd() as made:
         connection = libvirt.open(made.uri)
         for number in range(count):
             connection.defineXML(domain(number))

@@ -70,6 +70,31 @@ def wait(
         seconds = min(seconds * 1.5, longest)
 
 
+def latest(
+    look: Callable[[], T],
+    enough: Callable[[T], bool],
+    *,
+    deadline: float,
+    interval: tuple[float, float],
+) -> T:
+    """What `look` gives as soon as that is `enough`, or what it gave last within `deadline`.
+
+    It looks once at least; times are as those of `wait`. Raises `Interrupted`, as that does.
+    """
+    seen: list[T] = []
+
+    def ready() -> bool:
+        seen[:] = [look()]
+        return enough(seen[0])
+
+    try:
+        wait(ready, deadline=deadline, what="what is enough", interval=interval)
+    except NotReady:
+        if not seen:  # the first look's own
+            raise
+    return seen[0]
+
+
 def _late(what: str, waited: float, reason: str | None) -> NotReady:
     why = f": {reason}" if reason else ""
     return NotReady(

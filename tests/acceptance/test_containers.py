@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import signal
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,8 +52,7 @@ def root() -> Path:
 @pytest.fixture(scope="module")
 def daemon(root: Path) -> Iterator[Libvirtd]:
     with (
-        tempfile.TemporaryDirectory(prefix="pgs-", dir="/tmp") as folder,
-        libvirtd(Path(folder) / "lv") as made,
+        libvirtd() as made,
         made.network(),
     ):
         yield made

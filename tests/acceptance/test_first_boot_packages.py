@@ -6,7 +6,6 @@ In a container of libvirt's LXC driver, whose only source is an archive beside i
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,10 +54,7 @@ def root(complete: Path) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def daemon(root: Path) -> Iterator[Libvirtd]:
     del root  # has to outlive what is made of it
-    with (
-        tempfile.TemporaryDirectory(prefix="pgs-", dir="/tmp") as folder,
-        libvirtd(Path(folder) / "lv") as made,
-    ):
+    with libvirtd() as made:
         yield made
 
 

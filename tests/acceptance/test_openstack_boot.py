@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,8 +57,7 @@ def root() -> Path:
 def daemon(openstack_lab: Lab) -> Iterator[Libvirtd]:
     """Whose network the rest of this file is in; the lab, which others use, stays outside."""
     with (
-        tempfile.TemporaryDirectory(prefix="pgs-", dir="/tmp") as folder,
-        libvirtd(Path(folder) / "lv") as made,
+        libvirtd() as made,
         door(openstack_lab, made.network),
         made.network(),
     ):

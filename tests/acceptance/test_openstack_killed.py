@@ -16,8 +16,6 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import cycle
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from unittest import mock
 
@@ -31,9 +29,8 @@ from pgstead.waiting import wait
 from support.machines import machine
 from support.openstack.faults import CHANGES, CLIENTS, Fault, Request
 from support.openstack.lab import Lab
-from support.openstack.project import Project, project_in
 from support.openstack.services import SERVICES
-from support.openstack.stage import Stage, here
+from support.openstack.stage import Room, Stage, here, room_in
 
 pytest.importorskip("openstack")
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("openstack_killed")]
@@ -117,29 +114,10 @@ need of glance, where nothing is changed."""
 TOKEN = Death("keystone", "POST", "/auth/tokens")
 
 
-@dataclass(frozen=True)
-class Room:
-    """A project, and a folder for a stack."""
-
-    project: Project
-    folder: Path
-
-    @property
-    def lab(self) -> Lab:
-        return self.project.lab
-
-    def stage(self) -> Stage:
-        settings = {"cloud": "member", "boot_from_volume": True}
-        return Stage(self.project, self.folder, settings=settings)
-
-    def count(self) -> dict[str, int]:
-        return {kind: len(names) for kind, names in self.project.left().items()}
-
-
 @pytest.fixture
 def room(openstack_lab: Lab) -> Iterator[Room]:
-    with TemporaryDirectory(prefix="pgstead-") as name, project_in(openstack_lab) as project:
-        yield Room(project, Path(name))
+    with room_in(openstack_lab) as made:
+        yield made
         for service in dead_ones(openstack_lab):  # the test failed, and others go on with the lab
             openstack_lab.start(service)
 
@@ -208,19 +186,19 @@ def undo(room: Room, stage: Stage) -> None:
 
 
 def test_killed_at_every_change(room: Room) -> None:
-    stage = room.stage()
+    stage = room.stage(boot_from_volume=True)
     die_at_each(room, stage, deaths())
     undo(room, stage)
 
 
 def test_killed_while_services_ask_each_other(room: Room) -> None:
-    stage = room.stage()
+    stage = room.stage(boot_from_volume=True)
     die_at_each(room, stage, AMONG_THEMSELVES)
     undo(room, stage)
 
 
 def test_refused_at_every_change(room: Room) -> None:
-    stage = room.stage()
+    stage = room.stage(boot_from_volume=True)
     with room.lab.watching() as asked:
         for change, refusal in zip(MADE, cycle(REFUSALS), strict=False):
             refuse(room, stage, change, refusal)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import gzip
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -20,8 +19,7 @@ from support.dummy_guest import DummyGuest, cloud_configs
 from support.machines import SECRET, machine
 from support.openstack.faults import Fault
 from support.openstack.lab import Lab
-from support.openstack.project import Project, project_in
-from support.openstack.stage import Stage, finish, here
+from support.openstack.stage import Room, Stage, finish, here, room_in
 
 pytest.importorskip("openstack")
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("openstack")]
@@ -32,28 +30,14 @@ TRIES = 40
 MACHINE = "machine.thing-1"
 
 
-@dataclass(frozen=True)
-class Room:
-    """A project with flavors of several sizes, and a folder."""
-
-    project: Project
-    folder: Path
-
-    @property
-    def member(self) -> Any:
-        return self.project.member
-
-    def stage(self, **settings: Any) -> Stage:
-        return Stage(self.project, self.folder, settings={"cloud": "member", **settings})
-
-
 @pytest.fixture(scope="module")
 def whole_room(openstack_lab: Lab) -> Iterator[Room]:
-    with TemporaryDirectory(prefix="pgstead-") as name, project_in(openstack_lab) as project:
-        compute = project.admin.compute
+    """One with flavors of several sizes."""
+    with room_in(openstack_lab) as whole:
+        compute = whole.project.admin.compute
         sizes = {LARGE: 128, HUGE: 100_000_000}
         made = [compute.create_flavor(name=k, ram=v, vcpus=1, disk=1) for k, v in sizes.items()]
-        yield Room(project, Path(name))
+        yield whole
         for flavor in made:
             compute.delete_flavor(flavor)
 
@@ -83,10 +67,6 @@ def user_data(room: Room, name: str) -> str:
 def inside(stage: Stage) -> DummyGuest:
     (found,) = stage.guests.values()
     return found
-
-
-def only(found: dict[str, list[str]]) -> dict[str, int]:
-    return {kind: len(names) for kind, names in found.items()}
 
 
 def test_from_nothing_to_nothing(room: Room) -> None:
@@ -191,7 +171,7 @@ def test_every_answer_is_lost_once_and_nothing_is_made_twice(room: Room) -> None
             failing.enter_context(room.project.lab.failing(service, *lost))
         tries = until_it_works(stage, wanted)
     assert len(paths) < tries < TRIES
-    assert only(room.project.left()) == {
+    assert room.count() == {
         "servers": 1,
         "ports": 1,
         "volumes": 2,

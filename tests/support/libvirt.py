@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from support.namespaces import UNSHARE, child_of, die_with_us, enter, in_network_of
 
@@ -140,10 +141,21 @@ def why_not(driver: str = "qemu") -> str | None:
 
 
 @contextmanager
-def libvirtd(folder: Path) -> Iterator[Libvirtd]:
-    """A daemon in that folder, whose path has to be short; ended with all that it runs."""
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o711)
+def libvirtd() -> Iterator[Libvirtd]:
+    """A daemon in a folder of its own; ended with all that it runs.
+
+    The folder's path is short, as those of sockets have to be.
+    """
+    with TemporaryDirectory(prefix="pgs-", dir="/tmp") as name:
+        Path(name).chmod(0o711)  # the emulator's user passes through
+        folder = Path(name) / "lv"
+        folder.mkdir(mode=0o711)
+        with _running(folder) as made:
+            yield made
+
+
+@contextmanager
+def _running(folder: Path) -> Iterator[Libvirtd]:
     with (folder / "libvirtd.out").open("wb") as out:
         process = subprocess.Popen(
             [*UNSHARE, "sh", "-c", _ENTER, "_", str(folder)],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,11 +24,7 @@ from support.libvirt import Libvirtd, libvirtd
 
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[Libvirtd]:
-    with (
-        tempfile.TemporaryDirectory(prefix="pgs-", dir="/tmp") as folder,
-        libvirtd(Path(folder) / "lv") as made,
-    ):
-        Path(folder).chmod(0o711)  # the emulator's user passes through
+    with libvirtd() as made:
         yield made
 
 

@@ -6,7 +6,6 @@ Everything runs beside the daemon, in its namespaces; nothing reaches outside.
 from __future__ import annotations
 
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -213,14 +212,12 @@ class Lab:
 @contextmanager
 def ground() -> Iterator[Libvirtd]:
     """A daemon with a pool, called default, and nothing in it."""
-    with tempfile.TemporaryDirectory(prefix="pgv-", dir="/tmp") as folder:
-        Path(folder).chmod(0o711)
-        with libvirtd(Path(folder) / "lv") as daemon:
-            pool = daemon.images / "default"
-            pool.mkdir(mode=0o711)
-            virsh = ("virsh", "-c", "qemu:///system")
-            daemon.inside([*virsh, "pool-create-as", "default", "dir", f"--target={pool}"])
-            yield daemon
+    with libvirtd() as daemon:
+        pool = daemon.images / "default"
+        pool.mkdir(mode=0o711)
+        virsh = ("virsh", "-c", "qemu:///system")
+        daemon.inside([*virsh, "pool-create-as", "default", "dir", f"--target={pool}"])
+        yield daemon
 
 
 @contextmanager

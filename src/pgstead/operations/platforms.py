@@ -28,64 +28,36 @@ def make(
 
     `recorded` gives what the state says was made, `secret` a password of the materials.
     """
-    if stack.platform.kind == "libvirt":
-        return _libvirt(stack, stack_id, file, recorded, secret)
-    if stack.platform.kind == "openstack":
-        return _openstack(stack, stack_id, file, recorded, secret)
     if stack.platform.kind == "memory":
-        from pgstead.platforms.memory import MemoryPlatform, World  # noqa: PLC0415
+        from pgstead.platforms.memory import MemoryPlatform, World  # noqa: PLC0415 - start-up time
 
         return MemoryPlatform(World(file.absolute().parent / ".pgstead" / f"{stack.name}.memory"))
-    from pgstead.platforms.local import LocalPlatform  # noqa: PLC0415
+    if stack.platform.kind == "local":
+        from pgstead.platforms.local import LocalPlatform  # noqa: PLC0415 - start-up time
 
-    return LocalPlatform(stack.platform, stack.name, stack_id)
+        return LocalPlatform(stack.platform, stack.name, stack_id)
+    of_guests = _libvirt() if stack.platform.kind == "libvirt" else _openstack()
+    return of_guests(
+        stack.platform,
+        stack.name,
+        stack_id,
+        secret=secret,
+        folder=folder_of(stack, file),
+        recorded=recorded,
+    )
 
 
-def _libvirt(
-    stack: spec.Stack,
-    stack_id: str,
-    file: Path,
-    recorded: Callable[[], Mapping[str, Recorded]],
-    secret: Callable[[str], str],
-) -> Platform:
-    from pgstead.spec.libvirt import LibvirtPlatform as Settings  # noqa: PLC0415 - start-up time
-
+def _libvirt() -> Callable[..., Platform]:
     build = "; libvirt-python is built with the packages libvirt-dev, pkg-config and a compiler"
     with _installed("libvirt", build):
         from pgstead.platforms.libvirt import LibvirtPlatform  # noqa: PLC0415 - may be missing
-    settings = stack.platform
-    assert isinstance(settings, Settings)  # noqa: S101 - `kind` says so
-    return LibvirtPlatform(
-        settings,
-        stack.name,
-        stack_id,
-        secret=secret,
-        folder=folder_of(stack, file),
-        recorded=recorded,
-    )
+    return LibvirtPlatform
 
 
-def _openstack(
-    stack: spec.Stack,
-    stack_id: str,
-    file: Path,
-    recorded: Callable[[], Mapping[str, Recorded]],
-    secret: Callable[[str], str],
-) -> Platform:
-    from pgstead.spec.openstack import OpenStackPlatform as Settings  # noqa: PLC0415 - as above
-
+def _openstack() -> Callable[..., Platform]:
     with _installed("openstack"):
         from pgstead.platforms.openstack import OpenStackPlatform  # noqa: PLC0415 - may be missing
-    settings = stack.platform
-    assert isinstance(settings, Settings)  # noqa: S101 - `kind` says so
-    return OpenStackPlatform(
-        settings,
-        stack.name,
-        stack_id,
-        secret=secret,
-        folder=folder_of(stack, file),
-        recorded=recorded,
-    )
+    return OpenStackPlatform
 
 
 @contextmanager

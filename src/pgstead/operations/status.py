@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -29,7 +28,7 @@ from pgstead.operations import sentinel
 from pgstead.operations.results import MemberStatus, Status
 from pgstead.operations.session import Session
 from pgstead.operations.switchover import view_of
-from pgstead.waiting import pause, wait
+from pgstead.waiting import latest, wait
 
 PRIMARY = "primary"
 """The proxy that must have one server up."""
@@ -77,12 +76,12 @@ def status_once_whole(session: Session, seconds: float) -> Status:
 
     Raises `StateError` if the stack never came up.
     """
-    seen = status(session)
-    ends = time.monotonic() + seconds
-    while not seen.whole and (left := ends - time.monotonic()) > 0:
-        pause(min(BETWEEN_LOOKS, left))
-        seen = status(session)
-    return seen
+    return latest(
+        lambda: status(session),
+        lambda seen: seen.whole,
+        deadline=seconds,
+        interval=(BETWEEN_LOOKS, BETWEEN_LOOKS),
+    )
 
 
 def await_serving(session: Session, names: Collection[str]) -> None:

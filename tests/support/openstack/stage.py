@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from pgstead.engine.compare import make_plan
@@ -20,7 +22,8 @@ from pgstead.machine import Machine
 from pgstead.platforms.openstack import OpenStackPlatform
 from pgstead.spec.openstack import OpenStackPlatform as Settings
 from support.dummy_guest import DummyGuest
-from support.openstack.project import CIDR, NAME, Project
+from support.openstack.lab import Lab
+from support.openstack.project import CIDR, NAME, Project, project_in
 
 CREATED = (Action.CREATE, Action.REPLACE)
 
@@ -133,6 +136,36 @@ class Stage:
             finish(self.platform().delete(record, data=data))
             self.records.pop(record.address)
         self.platform().dispose(data=data)
+
+
+@dataclass(frozen=True)
+class Room:
+    """A project, and a folder for a stack."""
+
+    project: Project
+    folder: Path
+
+    @property
+    def lab(self) -> Lab:
+        return self.project.lab
+
+    @property
+    def member(self) -> Any:
+        return self.project.member
+
+    def stage(self, **settings: Any) -> Stage:
+        return Stage(self.project, self.folder, settings={"cloud": "member", **settings})
+
+    def count(self) -> dict[str, int]:
+        """What is there, by kind."""
+        return {kind: len(names) for kind, names in self.project.left().items()}
+
+
+@contextmanager
+def room_in(lab: Lab) -> Iterator[Room]:
+    """A room that is new; nothing may be left in it."""
+    with TemporaryDirectory(prefix="pgstead-") as name, project_in(lab) as project:
+        yield Room(project, Path(name))
 
 
 def _text(user_data: bytes) -> str:

@@ -11,6 +11,7 @@ import requests
 from keystoneauth1.session import TCPKeepAliveAdapter
 from urllib3.util.retry import Retry
 
+from pgstead.engine.apply import WORKERS
 from pgstead.platforms.openstack.errors import CREDENTIALS, CloudDown, explained, quiet
 from pgstead.spec.nearest import suggestion
 from pgstead.spec.openstack import OpenStackPlatform
@@ -33,9 +34,6 @@ FAILING = (502, 503, 504)
 RETRIES = 4
 SECONDS = 60.0
 """For one answer of the cloud; and as long as that a Retry-After is obeyed at most."""
-
-THREADS = 16
-"""As many changes are made side by side (`pgstead.engine.apply`)."""
 
 Connect = Callable[[], "Connection"]
 
@@ -114,8 +112,8 @@ class Cloud:
 
 
 def _adapter() -> TCPKeepAliveAdapter:
-    """Connections are kept, one for each thread that may ask at a time."""
-    return TCPKeepAliveAdapter(max_retries=_patience(), pool_maxsize=THREADS)
+    """Connections are kept, one for each change that is made side by side with others."""
+    return TCPKeepAliveAdapter(max_retries=_patience(), pool_maxsize=WORKERS)
 
 
 class Patience(Retry):

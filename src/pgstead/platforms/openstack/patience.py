@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
-from pgstead.errors import NotReady
-from pgstead.waiting import wait
+from pgstead.waiting import latest
 
 POLL = (0.2, 2.0)
 AGAIN_ANEW = "a rerun deletes it and asks for it again"
@@ -69,15 +67,11 @@ def settled(
         making: What its status is while it is being made.
         seconds: How long that may take, since it was begun.
     """
-    seen: B | None = begun
-
-    def ended() -> bool:
-        nonlocal seen
-        if seen is not None and seen.status in making:
-            seen = look()
-        return seen is None or seen.status not in making
-
-    deadline = left(begun.created, seconds)
-    with suppress(NotReady):
-        wait(ended, deadline=deadline, what=f"{begun.name} to be made", interval=POLL)
-    return seen
+    if begun.status not in making:
+        return begun
+    return latest(
+        look,
+        lambda seen: seen is None or seen.status not in making,
+        deadline=left(begun.created, seconds),
+        interval=POLL,
+    )
