@@ -274,7 +274,7 @@ def test_up_brings_back_what_a_killed_drill_left(stack: Stack, scene: Scene) -> 
     done = stack.run("up", str(stack.file), "--yes").stderr
     assert f"left this broken: {scene.leader} was frozen" in " ".join(done.split())
     assert not frozen(stack, scene.leader, "postgres")
-    assert not stack.status()["problems"]
+    stack.becomes_whole()
 
 
 @pytest.fixture
