@@ -95,18 +95,31 @@ class EtcdMachines:
             view,
             name=member.name,
             peer_url=peer_url(member),
-            has_data=self._has_data(machine),
+            has_data=self._has_data(machine, view),
             running=running,
             established=self._established(member),
         )
 
-    def _has_data(self, machine: Machine) -> bool:
-        """Whether there is a data folder that etcd has written to."""
+    def _has_data(self, machine: Machine, view: View | None) -> bool:
+        """Whether there is a data folder that etcd has written to.
+
+        Into a volume of somebody else's nobody can look while its machine is gone: it holds
+        the data of a member that has served, and nothing of one that is new.
+        """
         folders = [d.path for d in machine.software.directories if d.data]
         with suppress(PlatformError):
             reach = self.platform.reach(machine.name)
             return any(reach.run(["test", "-e", path(f"{f}/member")]).code == 0 for f in folders)
-        return self.platform.keeps_data(machine.name)
+        kept = self.platform.keeps_data(machine.name)
+        return self._has_served(machine, view) if kept is None else kept
+
+    def _has_served(self, machine: Machine, view: View | None) -> bool:
+        member = machine.membership
+        assert isinstance(member, EtcdMember)  # noqa: S101 - only etcd's machines are asked for
+        if view is None:
+            return self._established(member)
+        seat = view.seat(peer_url(member))
+        return seat is not None and seat.started
 
     def _bindings(self, member: EtcdMember, following: Next) -> dict[str, str]:
         """What a joining member is told instead of its bootstrap's values."""
@@ -212,7 +225,7 @@ class EtcdMachines:
         While it still serves: of two members, the one that is left could not let it go.
         """
         others = self.clusters[member.cluster].without(machine)
-        if others.members and not self.platform.keeps_data(machine):
+        if others.members and self.platform.keeps_data(machine) is False:
             yield from self._let_go(others, member.name, peer_url(member))
 
     def _let_go(self, others: EtcdCluster, name: str, url: str) -> Steps:

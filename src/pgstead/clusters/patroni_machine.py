@@ -103,7 +103,7 @@ class PatroniMachines:
             reach = self.platform.reach(machine.name)
             argvs = [["test", "-e", path(f"{folder}/PG_VERSION")] for folder in folders]
             return any(reach.run(argv).code == 0 for argv in argvs)
-        return self.platform.keeps_data(machine.name)
+        return self.platform.keeps_data(machine.name) is not False
 
     def reloaded(self, machine: Machine, changed: Mapping[str, OnChange], steps: Steps) -> Steps:
         """Have a reload wait until it is in effect."""

@@ -120,8 +120,11 @@ class Platform(Protocol):
     def delete(self, recorded: Recorded, *, data: Data) -> Steps:
         """Steps that stop a machine, verify that it is gone, and remove it."""
 
-    def keeps_data(self, machine: str) -> bool:
-        """Whether data is kept for a machine that cannot be reached, for it to be made around."""
+    def keeps_data(self, machine: str) -> bool | None:
+        """Whether data is kept for a machine that cannot be reached, for it to be made around.
+
+        None where that is for its service to know: its volume is one that the stack file names.
+        """
 
     def kept(self) -> tuple[Path, ...]:
         """Where data of machines that are gone still is."""

@@ -30,16 +30,18 @@ def seat(number: int, *, healthy: bool = True) -> Seat:
 
 @dataclass(frozen=True)
 class Ground:
-    """A platform on which a machine's data is kept, or goes with it."""
+    """A platform on which a machine's data is kept, or goes with it; None: it cannot tell."""
 
-    data: bool
+    data: bool | None
 
-    def keeps_data(self, machine: str) -> bool:
+    def keeps_data(self, machine: str) -> bool | None:
         assert machine == "etcd-2"
         return self.data
 
 
-def titles(count: int, monkeypatch: pytest.MonkeyPatch, *seen: Seat, data: bool) -> list[str]:
+def titles(
+    count: int, monkeypatch: pytest.MonkeyPatch, *seen: Seat, data: bool | None
+) -> list[str]:
     """What the replacement of etcd-2, one of so many machines, begins with."""
     machines = [member(number + 1) for number in range(count)]
 
@@ -62,8 +64,11 @@ def test_it_leaves_while_it_serves(count: int, monkeypatch: pytest.MonkeyPatch) 
     assert titles(count, monkeypatch, *seats, data=False) == expected
 
 
-def test_it_stays_a_member_where_its_data_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert titles(2, monkeypatch, seat(1), seat(2), data=True) == []
+@pytest.mark.parametrize("data", [True, None])
+def test_it_stays_a_member_where_its_data_is_kept(
+    monkeypatch: pytest.MonkeyPatch, *, data: bool | None
+) -> None:
+    assert titles(2, monkeypatch, seat(1), seat(2), data=data) == []
 
 
 def test_it_has_left_where_a_run_was_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,6 +130,9 @@ def test_volumes_of_others_are_not_the_stacks_own() -> None:
     given = machine(os_disk=Disk("os", volume_id="/x/os"), data_disk=Disk("data", volume_id="/x/d"))
     (resource,) = platform().lower([given], digest)
     assert set(resource.place["volumes"]) == {"seed"}
+    recorded = Recorded(resource.address, resource.kind, resource.values, place=resource.place)
+    kept = platform({resource.address: recorded}).keeps_data("thing-1")
+    assert kept is None, "that is for its service to know"
 
 
 def test_what_each_change_takes() -> None:

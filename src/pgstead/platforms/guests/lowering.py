@@ -16,6 +16,9 @@ from pgstead.platforms.cloud_init import unit
 
 KIND = "machine"
 ON, OFF = "on", "off"
+GIVEN_DATA = "given_data"
+"""The key, in a resource's `place`, of the data volume that the stack file names."""
+
 IMAGE, INTERFACES, ADMIN, POWER = "image", "interfaces", "admin", "power"
 OS_DISK, DATA_DISK = "disk:os", "disk:data"
 SOFTWARE = "software"
@@ -60,15 +63,17 @@ def resource(
 ) -> Resource:
     """The resource of a complete machine."""
     data = [one.path for one in machine.software.directories if one.data]
+    disk = machine.guest.data_disk
+    given = {GIVEN_DATA: disk.volume_id} if disk and disk.volume_id is not None else {}
     return Resource(
         address=f"{KIND}.{machine.name}",
         kind=KIND,
         attributes=attributes,
         after=tuple(f"{KIND}.{name}" for name in machine.after),
-        place=place,
+        place={**place, **given},
         holds_data=bool(data),
         only_copy=bool(data) and isinstance(machine.membership, StandaloneServer),
-        outlives=machine.guest.data_disk is not None,
+        outlives=disk is not None,
         body=machine,
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from pgstead.engine.resource import Recorded
 from pgstead.errors import PlatformError
-from pgstead.platforms.guests.lowering import KIND
+from pgstead.platforms.guests.lowering import GIVEN_DATA, KIND
 
 
 def nothing_recorded() -> Mapping[str, Recorded]:
@@ -20,3 +20,9 @@ def record_of(recorded: Mapping[str, Recorded], machine: str, key: str) -> Recor
     if record is None or key not in record.place:
         raise PlatformError(f"the machine {machine} was not made yet", hint="`pgstead up` makes it")
     return record
+
+
+def data_is_given(recorded: Mapping[str, Recorded], machine: str) -> bool:
+    """Whether a recorded machine's data is on a volume that the stack file names."""
+    known = recorded.get(f"{KIND}.{machine}")
+    return known is not None and GIVEN_DATA in known.place

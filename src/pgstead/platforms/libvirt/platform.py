@@ -17,7 +17,7 @@ from pgstead.platforms.guests.breaking import GuestBreaking
 from pgstead.platforms.guests.guest import restart, wait_answers
 from pgstead.platforms.guests.keys import Keys
 from pgstead.platforms.guests.pushing import SHUTDOWN_SECONDS
-from pgstead.platforms.guests.records import nothing_recorded, record_of
+from pgstead.platforms.guests.records import data_is_given, nothing_recorded, record_of
 from pgstead.platforms.guests.spreading import spread
 from pgstead.platforms.guests.ssh import forget
 from pgstead.platforms.libvirt import addresses, domains, finding, lower, metadata, showing
@@ -153,9 +153,12 @@ class LibvirtPlatform:
         forget(self.folder)
         return self.kept()
 
-    def keeps_data(self, machine: str) -> bool:
+    def keeps_data(self, machine: str) -> bool | None:
         """Whether a machine's data volume is there and holds something."""
-        record = self.ground.recorded().get(f"{lowering.KIND}.{machine}")
+        known = self.ground.recorded()
+        if data_is_given(known, machine):
+            return None
+        record = known.get(f"{lowering.KIND}.{machine}")
         return record is not None and "host" in record.place and self._holds(record)
 
     def _holds(self, record: Recorded) -> bool:

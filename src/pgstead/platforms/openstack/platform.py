@@ -15,7 +15,7 @@ from pgstead.platforms.guests.breaking import GuestBreaking
 from pgstead.platforms.guests.guest import restart, wait_answers
 from pgstead.platforms.guests.keys import Keys
 from pgstead.platforms.guests.lowering import KIND
-from pgstead.platforms.guests.records import nothing_recorded, record_of
+from pgstead.platforms.guests.records import data_is_given, nothing_recorded, record_of
 from pgstead.platforms.guests.spreading import spread
 from pgstead.platforms.guests.ssh import forget, ssh_ways
 from pgstead.platforms.openstack import addresses, finding, groups, lower, servers, showing, volumes
@@ -171,8 +171,10 @@ class OpenStackPlatform:
         forget(self.folder)
         return self.kept()
 
-    def keeps_data(self, machine: str) -> bool:
+    def keeps_data(self, machine: str) -> bool | None:
         """Whether a data volume is there that the machine was set up around once."""
+        if data_is_given(self.ground.recorded(), machine):
+            return None
         found = volumes.find(self.ground, machine, volumes.DATA)
         return found is not None and found.holds_data
 
