@@ -184,7 +184,7 @@ def in_vain(ready: Any, *, what: str, **_: Any) -> Any:
 def ground_with(*found: Any) -> tuple[Ground, Any]:
     """A ground whose nova answers those, one after the other."""
     cloud = FakeCloud()
-    cloud.compute = proxy(Compute, "get_server")
+    cloud.compute = proxy(Compute, "get_server", "confirm_server_resize")
     cloud.compute.get_server.side_effect = list(found)
     return platform(cloud, build_deadline=SECONDS).ground, cloud
 
@@ -220,6 +220,21 @@ def test_one_that_is_made_is_not_asked_for_again() -> None:
     made = servers._server(a_server("ACTIVE", 0))
     assert servers.settled(ground, made) is made
     assert cloud.compute.get_server.call_count == 0
+
+
+def test_a_resize_is_confirmed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nova shows the same until it has done it, and refuses to be told a second time."""
+    before = a_server(servers.RESIZED, 0)
+    ground, cloud = ground_with(before, before, before, a_server("ACTIVE", 0))
+    monkeypatch.setattr(servers, "wait", at_once)
+    servers._wait_resized(ground, servers._server(before), "")
+    cloud.compute.confirm_server_resize.assert_called_once_with("s1")
+
+
+def at_once(ready: Any, **_: Any) -> None:
+    """`waiting.wait` to which looks cost no time."""
+    while not ready():
+        pass
 
 
 # -- reservations

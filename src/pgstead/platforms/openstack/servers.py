@@ -237,12 +237,20 @@ def resize(ground: Ground, server: Server, flavor_id: str, flavor: str) -> None:
 
 
 def _wait_resized(ground: Ground, server: Server, flavor: str) -> None:
+    """Until it has the flavor. It is confirmed once: nova refuses to be told so again.
+
+    While it does what it was told, it still shows the same status, and no task.
+    """
+    confirmed = False
+
     def done() -> bool:
+        nonlocal confirmed
         now = _must(ground, server)
         if now.status == ERROR:
             raise _failed(now)
-        if now.status == RESIZED and not now.task:
+        if now.status == RESIZED and not now.task and not confirmed:
             ground.cloud.compute.confirm_server_resize(now.id)
+            confirmed = True
             return False
         return now.status in (ACTIVE, OFF) and now.flavor == flavor and not now.task
 
