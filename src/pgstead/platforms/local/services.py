@@ -6,8 +6,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Collection, Iterable
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from pgstead.errors import NotReady, PlatformError
@@ -32,16 +32,19 @@ HEARING_SECONDS = 10.0
 class Stagger:
     """Keeps the starts of services of one name apart."""
 
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _locks: dict[str, threading.Lock] = field(default_factory=dict)
     _next: dict[str, float] = field(default_factory=dict)
 
-    def wait(self, name: str, seconds: float) -> None:
-        """Wait for this start's turn: `seconds` after the one before, of whichever machine."""
-        with self._lock:
-            now = time.monotonic()
-            turn = max(now, self._next.get(name, now))
-            self._next[name] = turn + seconds
-        time.sleep(turn - now)
+    @contextmanager
+    def turn(self, name: str, seconds: float) -> Iterator[None]:
+        """A context to start one in: the next of that name, on whichever machine, comes later.
+
+        `seconds` after this one was started, however long that took.
+        """
+        with self._locks.setdefault(name, threading.Lock()):
+            time.sleep(max(self._next.get(name, 0.0) - time.monotonic(), 0.0))
+            yield
+            self._next[name] = time.monotonic() + seconds
 
 
 @dataclass(frozen=True)
@@ -69,8 +72,8 @@ class Services:
         self.supervisor.configure(self.card.machine, self.card.services)
         for service in self.card.services:
             if names is None or service.name in names:
-                self.stagger.wait(service.name, service.stagger)
-                self.supervisor.start(self._program(service))
+                with self.stagger.turn(service.name, service.stagger):
+                    self.supervisor.start(self._program(service))
                 self._end_orphans(service)
 
     def wait_ready(self, names: Iterable[str] | None = None) -> None:
