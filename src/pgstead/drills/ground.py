@@ -51,8 +51,11 @@ class Clients(Protocol):
     def halting(self, work: Work) -> str:
         """Who of them does not get on, and why; empty if all do."""
 
-    def end(self) -> None:
-        """End all; returns once none has a connection any more."""
+    def end(self) -> float:
+        """End all; returns once none has a connection any more.
+
+        Gives the time, by `time.monotonic`, from which on nothing more was tried.
+        """
 
     def logs(self) -> tuple[Log, ...]:
         """What all of them tried."""

@@ -44,6 +44,7 @@ class _Notes:
 
     called: float = 0.0
     struck: float = 0.0
+    ended: float = 0.0
     damage: str = ""
     restored: float | None = None
     whole: float | None = None
@@ -65,16 +66,15 @@ def run(ground: Ground, fault: Fault, number: int) -> Verdict:
     started, began = datetime.now(UTC), time.monotonic()
     notes = _Notes()
     with _table(ground) as table:
-        with _writing(ground) as load:
+        with _writing(ground, notes) as load:
             _disturb(ground, fault, scene, load, notes)
-            ended = time.monotonic()
         found = _found(table, notes)
     ledger = Ledger(
         fault.name,
         number,
         started,
         load.began,
-        ended,
+        notes.ended,
         notes.course(),
         load.logs(),
         tuple(
@@ -97,12 +97,12 @@ def _table(ground: Ground) -> Iterator[Rows]:
 
 
 @contextmanager
-def _writing(ground: Ground) -> Iterator[Clients]:
+def _writing(ground: Ground, notes: _Notes) -> Iterator[Clients]:
     load = ground.start()
     try:
         yield load
     finally:
-        load.end()
+        notes.ended = load.end()
 
 
 def _disturb(ground: Ground, fault: Fault, scene: Scene, load: Clients, notes: _Notes) -> None:

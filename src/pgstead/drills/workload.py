@@ -52,13 +52,17 @@ class Load:
         halting = (each for each in self.clients if each.style.work is work and not each.steady())
         return "; ".join(f"{each.name}: {_last_error(each.log())}" for each in halting)
 
-    def end(self) -> None:
-        """End all; returns once none has a connection any more."""
+    def end(self) -> float:
+        """End all; returns once none has a connection any more.
+
+        Gives the time, by `time.monotonic`, from which on nothing more was tried.
+        """
         for client in self.clients:
             client.end()
-        until = time.monotonic() + GRACE
+        ended = time.monotonic()
         for client in self.clients:
-            client.join(max(until - time.monotonic(), 0.0))
+            client.join(max(ended + GRACE - time.monotonic(), 0.0))
+        return ended
 
     def logs(self) -> tuple[Log, ...]:
         """What all of them tried."""

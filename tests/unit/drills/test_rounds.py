@@ -79,8 +79,9 @@ class FakeClients:
     def halting(self, work: Work) -> str:
         return "persistent: refused"
 
-    def end(self) -> None:
+    def end(self) -> float:
         self.told.say("ended")
+        return time.monotonic()
 
     def logs(self) -> tuple[Log, ...]:
         return (log(attempts([self.began, self.began])),)
