@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,16 +70,15 @@ def postgres_folder() -> Path | None:
     return folders[-1] if folders else None
 
 
-def free_net() -> str:
-    """The first two octets of a /16 in which nothing listens on the ports used here."""
+def claimed_net() -> tuple[str, socket.socket]:
+    """The first two octets of a /16 that nobody uses, and what holds it, whatever is down."""
     for second in range(180, 250):
-        try:
+        with suppress(OSError), ExitStack() as held:
+            claim = held.enter_context(socket.create_server((f"127.{second}.0.1", 2379)))
             for port in (2379, 4443, 5432):
-                with socket.create_server((f"127.{second}.0.11", port)):
-                    pass
-        except OSError:
-            continue
-        return f"127.{second}"
+                socket.create_server((f"127.{second}.0.11", port)).close()
+            held.pop_all()
+            return f"127.{second}", claim
     raise RuntimeError("no free loopback network")
 
 
@@ -132,7 +132,8 @@ class Lab:
     """Servers by machine name: `etcd-N`, `pg-N` and `lb-1`."""
 
     def __init__(self, folder: Path, *, scope: str = "lab", patroni: int = 2) -> None:
-        self.folder, self.scope, self.net = folder, scope, free_net()
+        self.folder, self.scope = folder, scope
+        self.net, self._claim = claimed_net()
         self.patroni_members = patroni
         self.authority = Authority()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -357,4 +358,5 @@ listen primary
     def close(self) -> None:
         for name in list(self.processes):
             self.end(name, signal.SIGKILL)
+        self._claim.close()
         shutil.rmtree(self.folder, ignore_errors=True)

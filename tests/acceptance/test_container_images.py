@@ -149,11 +149,11 @@ def test_postgresql_is_pulled_set_up_reloaded_and_started_again(
             connect(Login(SERVER, 5432, "owner", SECRET, authority.certificate)) as client,
         ):
             # Of what the files say otherwise, which the command line overrides.
-            wait(lambda: client.pending_restarts() or None, deadline=10, what="the reload")
+            wait(lambda: client.pending_restarts() or None, deadline=30, what="the reload")
             assert client.effective_restarts() == []
         place.run("sh", "-c", "echo 'local all all reject' > /etc/postgresql/pg_hba.conf")
         serving.reload()
-        wait(lambda: not answers(), deadline=10, what="the reload")
+        wait(lambda: not answers(), deadline=30, what="the reload")
         assert serving.stop() == 0
     place.run("sh", "-c", "cat > /etc/postgresql/pg_hba.conf", given=hba(wanted))
     with place.serving(wanted, "postgres") as serving:

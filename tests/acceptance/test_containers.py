@@ -114,7 +114,7 @@ def under_a_writer(stack: Stack) -> Iterator[Ledger]:
 
 
 def test_first_boots_end_well_and_leave_no_secret_behind(stack: Stack, daemon: Libvirtd) -> None:
-    assert stack.status()["whole"]
+    stack.becomes_whole()
     assert stack.plan() == {}
     assert not list((daemon.images / "pool").glob("*seed*"))
     for machine in ("etcd-1", "postgres-1", "postgres-2", "load-balancer-1"):
@@ -172,7 +172,8 @@ def test_members_join_etcd_and_patroni(stack: Stack) -> None:
     with under_a_writer(stack):
         edit(stack, change)
         stack.up()
-    assert sorted(stack.roles().values()) == ["leader", "quorum standby", "quorum standby"]
+    roles = ["leader", "quorum standby", "quorum standby"]
+    eventually(lambda: sorted(stack.roles().values()) == roles)  # the last one is named later
     found = members(stack)
     assert len(found.etcd.members()) == 3
     assert len(found.up("primary")) == 1
@@ -190,9 +191,31 @@ def test_certificates_are_renewed_without_a_restart(stack: Stack) -> None:
         stack.file.write_text(yaml.safe_dump(document, sort_keys=False))
         assert {change["effect"] for change in stack.plan().values()} == {"reload"}
         stack.up()
-        new = serials(stack)
-    assert all(new[place] != old[place] for place in old)
+        # HAProxy's new worker takes over a moment after it was told to.
+        eventually(lambda: all(new != old[place] for place, new in serials(stack).items()))
     assert members(stack).started() == before
+    assert ledger.errors == []
+
+
+def test_an_etcd_member_is_made_anew_around_a_volume_that_the_file_names(
+    stack: Stack, daemon: Libvirtd
+) -> None:
+    (data,) = (daemon.images / "pool").glob("etcd-2-data-*")
+
+    def name_it(document: dict[str, Any]) -> None:
+        document["modules"]["etcd-2"] |= {"data_volume_id": str(data), "data_size": None}
+
+    expanded = stack.run("expand", str(stack.file)).stdout
+    stack.file.write_text(expanded)
+    before = {one.id for one in members(stack).etcd.members()}
+    with under_a_writer(stack) as ledger:
+        edit(stack, name_it)
+        stack.up()
+        undefine(daemon, "etcd-2")
+        stack.up()
+        stack.file.write_text(expanded)  # it is the stack's own again
+        stack.up()
+    assert {one.id for one in members(stack).etcd.members()} == before
     assert ledger.errors == []
 
 
@@ -239,7 +262,7 @@ def test_drills_break_machines_from_the_inside(stack: Stack, daemon: Libvirtd) -
 
         before = servers(scene)
         assert f"on {scene.leader}" in ALL["postgres-killed"].strike(scene).what
-        assert not before & servers(scene)
+        eventually(lambda: not before & servers(scene))  # one that writes to a disk dies later
 
 
 def test_a_sentinel_powers_off_a_leader_that_stands_still_and_starts_it_again(
@@ -253,7 +276,7 @@ def test_a_sentinel_powers_off_a_leader_that_stands_still_and_starts_it_again(
         with under_a_writer(stack) as ledger:
             eventually(lambda: len(ledger.acknowledged) > 10, 20)
             suspend(daemon, leader)
-            eventually(lambda: f"{leader} runs again" in happened(stack), 60)
+            eventually(lambda: f"{leader} runs again" in happened(stack), REJOINED)
             seen = len(ledger.acknowledged)
             eventually(lambda: len(ledger.acknowledged) > seen + 10, 60)
     finally:
@@ -283,6 +306,14 @@ def servers(scene: Scene) -> set[str]:
     """PostgreSQL's processes on the leader."""
     found = scene.platform.breaking().processes(scene.leader)
     return {one.identity for one in found if one.name == "postgres"}
+
+
+def undefine(daemon: Libvirtd, machine: str) -> None:
+    connection = libvirt.open(daemon.containers)
+    domain = connection.lookupByName(machine)
+    domain.destroy()
+    domain.undefine()
+    connection.close()
 
 
 def state(daemon: Libvirtd, machine: str) -> int:

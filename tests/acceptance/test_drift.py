@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,6 +28,13 @@ def stack(folder: Path) -> Iterator[Stack]:
 def words(stack: Stack) -> str:
     """What the plan says."""
     return stack.run("plan", str(stack.file)).stdout
+
+
+def patched(stack: Stack, change: dict[str, Any]) -> None:
+    """Patroni's settings, changed by hand; a member tells of them as of its last round."""
+    found = members(stack)
+    changed = found.api("postgres-1").patch_config(change)
+    eventually(lambda: all(found.api(name).config() == changed for name in found.postgres))
 
 
 def repaired(stack: Stack) -> None:
@@ -83,14 +91,12 @@ def test_a_stopped_service_is_started(stack: Stack) -> None:
 
 
 def test_settings_of_patroni(stack: Stack) -> None:
-    stack_members = members(stack)
-    change = {"ttl": 40, "postgresql": {"parameters": {"work_mem": "9MB"}}}
-    stack_members.api("postgres-1").patch_config(change)
+    patched(stack, {"ttl": 40, "postgresql": {"parameters": {"work_mem": "9MB"}}})
     said = words(stack)
     assert "setting ttl: 40 -> 20 (changed by hand)" in said
     assert "setting postgresql.parameters.work_mem: 9MB -> absent (changed by hand)" in said
     repaired(stack)
-    assert stack_members.api("postgres-1").config()["ttl"] == 20
+    assert members(stack).api("postgres-1").config()["ttl"] == 20
 
 
 def test_parameters_set_by_alter_system(stack: Stack) -> None:
@@ -147,13 +153,12 @@ def test_roles_of_postgresql(stack: Stack) -> None:
 
 
 def test_patroni_paused_by_hand_is_said_and_left(stack: Stack) -> None:
-    stack_members = members(stack)
-    stack_members.api("postgres-1").patch_config({"pause": True})
+    patched(stack, {"pause": True})
     try:
         assert "is paused by hand: no failover will happen" in words(stack)
         assert stack.plan() == {}
     finally:
-        stack_members.api("postgres-1").patch_config({"pause": None})
+        patched(stack, {"pause": None})
     assert "paused" not in words(stack)
 
 

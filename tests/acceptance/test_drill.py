@@ -180,7 +180,10 @@ def test_without_synchronous_replication_a_standby_that_lags_costs_rows_and_the_
     own_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with stack_in(own_folder, "t-drill-async") as stack:
-        stack.write({**SMALL, "postgres": {"members": 2, "synchronous": False}})
+        # A standby that gives its silent sender up streams from another one, and nothing is lost.
+        patient = {"wal_receiver_timeout": "60s"}
+        asynchronous = {"members": 2, "synchronous": False}
+        stack.write({**SMALL, "postgres": asynchronous, "timings": patient})
         stack.up()
         fault = BehindTheStandby(stack)
         monkeypatch.setenv("HOME", str(own_folder / "home"))

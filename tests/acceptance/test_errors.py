@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import secrets
 import select
 import shutil
 import signal
@@ -57,6 +58,11 @@ def program(place: Path, answer: str) -> Path:
     return place
 
 
+def own_net() -> str:
+    """The first three octets of a network that another run at the same time hardly has."""
+    return f"127.{128 + secrets.randbelow(50)}.{secrets.randbelow(255)}"
+
+
 @contextmanager
 def listener(address: str, port: int) -> Iterator[str]:
     """A listener of this process, and how it is called in messages."""
@@ -106,11 +112,12 @@ def test_a_version_that_is_not_installed_is_refused(stack: Stack) -> None:
 
 
 def test_an_address_that_is_taken_is_left_out_and_one_taken_later_is_told(stack: Stack) -> None:
-    stack.write(platform={"kind": "local", "network": "127.203.17.0/28"}, **standalone())
-    with listener("127.203.17.1", 2379):
+    net = own_net()
+    stack.write(platform={"kind": "local", "network": f"{net}.0/28"}, **standalone())
+    with listener(f"{net}.1", 2379):
         stack.up()
     address = stack.json("output", str(stack.file))["db.ip"]
-    assert address == "127.203.17.2"
+    assert address == f"{net}.2"
     stack.run("stop", str(stack.file), "--yes")
     with listener(address, 5432) as holder:
         for words in (["plan"], ["up", "--yes"], ["start"]):
@@ -122,15 +129,16 @@ def test_an_address_that_is_taken_is_left_out_and_one_taken_later_is_told(stack:
 
 
 def test_a_remembered_address_is_chosen_anew_while_nothing_was_made(stack: Stack) -> None:
-    stack.write(platform={"kind": "local", "network": "127.203.18.0/28"}, **standalone())
-    with listener("127.203.18.1", 8404):
-        first = "127.203.18.2"
+    net = own_net()
+    stack.write(platform={"kind": "local", "network": f"{net}.0/28"}, **standalone())
+    with listener(f"{net}.1", 8404):
+        first = f"{net}.2"
         process = stack.start("up", str(stack.file), "--yes", command=STOPS_BEFORE_ITS_FIRST_STEP)
         process.communicate(timeout=60)
         assert process.returncode == 77
     with listener(first, 5432):
         stack.up()
-    assert stack.json("output", str(stack.file))["db.ip"] == "127.203.18.1"
+    assert stack.json("output", str(stack.file))["db.ip"] == f"{net}.1"
 
 
 STOPS_BEFORE_ITS_FIRST_STEP = (

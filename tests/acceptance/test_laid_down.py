@@ -22,6 +22,7 @@ from pgstead.platforms.guests.laying import lay_down
 from pgstead.reach.base import Finished
 from pgstead.reach.guest import PART, SETTLE, GuestReach, script
 from pgstead.spec import from_tree
+from pgstead.waiting import wait
 from support import cell
 from support.cell import Cell
 from support.signed import Signed
@@ -120,5 +121,11 @@ def test_etcd_serves_on_a_machine_that_got_all_by_its_way_in(place: Cell) -> Non
     with running(place, machine):
         guest.wait_ready(machine.software.services)
         health = ["etcdctl", f"--endpoints=https://{machine.address}:2379", *tls]
-        done = place.run("env", "ETCDCTL_API=3", *health, "endpoint", "health", code=None)
-    assert "is healthy" in done.stdout + done.stderr
+        words = ["env", "ETCDCTL_API=3", *health, "endpoint", "health"]
+        # It listens before it leads.
+        wait(lambda: _is_healthy(place, words), deadline=20, what="etcd to be healthy")
+
+
+def _is_healthy(place: Cell, words: list[str]) -> bool:
+    done = place.run(*words, code=None)
+    return "is healthy" in done.stdout + done.stderr

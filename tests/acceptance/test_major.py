@@ -88,7 +88,7 @@ def test_asked_for_it_is_refused_and_all_goes_on(restored: Stack) -> None:
     assert done.returncode
     assert "which PostgreSQL 15 made" in done.stderr
     assert "pg_dumpall" in done.stderr
-    assert stack.status()["whole"]
+    stack.becomes_whole()
     with psycopg.connect(stack.dsn()) as connection:
         assert connection.execute("SELECT number FROM kept").fetchone() == (42,)
         assert connection.execute("SHOW work_mem").fetchone() == ("4MB",), "nothing was changed"
@@ -102,13 +102,13 @@ def test_without_its_own_it_says_which_package_lacks(restored: Stack, newer: Pat
     assert done.returncode
     assert "postgresql 15 is not installed" in done.stderr
     assert "postgresql-15" in done.stderr
-    assert stack.status()["whole"], "what runs needs nothing"
+    stack.becomes_whole()  # what runs needs nothing
 
 
 @pytest.mark.usefixtures("newer")
 def test_a_new_member_has_its_clusters_version(stack: Stack) -> None:
     stack.write(cluster(members=3))
     assert "machine.postgres-3" in stack.up()["changed"]
-    assert stack.status()["whole"]
+    stack.becomes_whole()
     assert programs_of(stack, "postgres-3") == programs_of(stack, "postgres-1")
     assert "/15/" in programs_of(stack, "postgres-1")

@@ -149,6 +149,6 @@ def test_requests_fail_as_they_are_told_and_are_counted(ground: Ground) -> None:
     with ground.lab.failing("neutron", Fault(method=CHANGES, die=True)):
         with pytest.raises(keystoneauth1.ConnectFailure):  # none of openstacksdk's own
             create(network_id=ground.project.network.id)
-        wait(lambda: not ground.lab.is_up("neutron"), deadline=5, what="the end of neutron")
+        wait(lambda: not ground.lab.is_up("neutron"), deadline=60, what="the end of neutron")
         ground.lab.start("neutron")
     assert list(ground.member.network.ports()) == []

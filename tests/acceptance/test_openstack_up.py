@@ -19,7 +19,7 @@ from support.openstack.services import PASSWORD
 from support.stack import Stack, stack_in
 
 pytest.importorskip("openstack")
-pytestmark = [pytest.mark.real, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]  # the lab starts in it
 
 PLATFORM = {
     "kind": "openstack",

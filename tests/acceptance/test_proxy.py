@@ -94,7 +94,9 @@ def test_the_read_only_endpoint_without_standbys(stack: Stack) -> None:
         with pytest.raises(psycopg.OperationalError):
             psycopg.connect(stack.dsn("--role", "replica"), connect_timeout=5)
         stack.write(falling)
+        former = workers(stack)
         stack.up()
+        eventually(lambda: not former & workers(stack))  # until then they may answer
         eventually(lambda: found.up("read_only") == set() and found.up("primary") == {leader})
         with psycopg.connect(stack.dsn("--role", "replica")) as session:
             assert session.execute("SELECT pg_is_in_recovery()").fetchone() == (False,)
@@ -103,26 +105,38 @@ def test_the_read_only_endpoint_without_standbys(stack: Stack) -> None:
         assert session.execute("SELECT pg_is_in_recovery()").fetchone() == (True,)
 
 
-def everything(stack: Stack, machine: str) -> list[psutil.Process]:
-    """A machine's processes and PostgreSQL's children."""
-    found = processes(stack, machine)
-    children = [child for one in found.values() for child in one.children(recursive=True)]
-    return list({process.pid: process for process in [*found.values(), *children]}.values())
+def workers(stack: Stack) -> set[int]:
+    """HAProxy's: a reload makes a new one, which takes over a moment later."""
+    return set(processes(stack, "load-balancer-1")) - mains(stack, "load-balancer-1", "haproxy")
+
+
+def everything(stack: Stack, machine: str) -> dict[int, str]:
+    """The names of a machine's processes and of PostgreSQL's children; what ends is left out."""
+    names: dict[int, str] = {}
+    for one in processes(stack, machine).values():
+        with suppress(psutil.NoSuchProcess):
+            for each in (one, *one.children(recursive=True)):
+                with suppress(psutil.NoSuchProcess):
+                    names[each.pid] = each.name()
+    return names
 
 
 @contextmanager
 def frozen(stack: Stack, machine: str, *, only: str = "") -> Iterator[None]:
     """Every process of a machine stopped: the kernel still answers for it, nobody else does."""
-    found = [one for one in everything(stack, machine) if only in ("", one.name())]
+    found = [pid for pid, name in everything(stack, machine).items() if only in ("", name)]
     assert found
-    for process in found:
-        os.kill(process.pid, signal.SIGSTOP)
+    tell(found, signal.SIGSTOP)
     try:
         yield
     finally:
-        for process in found:
-            if process.is_running():
-                os.kill(process.pid, signal.SIGCONT)
+        tell(found, signal.SIGCONT)
+
+
+def tell(pids: list[int], number: int) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):  # it ended meanwhile
+            os.kill(pid, number)
 
 
 def seconds_to_an_error(session: psycopg.Connection[tuple[object, ...]]) -> float:

@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,7 @@ def test_of_two_one_acts_and_when_it_hangs_the_other_takes_over(
         wait(lambda: told(session, lost) > seen[0], deadline=30, what="the fencing")
         first.resume()
         wait(lambda: stack.status()["whole"], deadline=60, what="the stack to be whole")
+        wait(lambda: told(session, back) > seen[1], deadline=20, what="the sentinel to say so")
         assert other_leads(stack, leader)
         assert (told(session, lost), told(session, back)) == (seen[0] + 1, seen[1] + 1)
     finally:
@@ -162,12 +164,19 @@ def test_one_that_was_killed_is_back_and_one_that_is_not_wanted_goes(stack: Stac
     stack.write(SMALL, sentinel={"enabled": False})
     stack.up()
     assert [one["role"] for one in stack.status()["members"]].count("sentinel") == 0
-    assert not [one for one in stack.processes() if "pgstead.sentinel" in one.cmdline()]
+    assert not sentinels(stack)
 
 
 def sentinel(stack: Stack) -> psutil.Process:
-    def found() -> psutil.Process | None:
-        processes = stack.processes()
-        return next((one for one in processes if "pgstead.sentinel" in one.cmdline()), None)
+    return wait(
+        lambda: next(iter(sentinels(stack)), None), deadline=20, what="the sentinel's process"
+    )
 
-    return wait(found, deadline=20, what="the sentinel's process")
+
+def sentinels(stack: Stack) -> list[psutil.Process]:
+    found: list[psutil.Process] = []
+    for process in stack.processes():
+        with suppress(psutil.NoSuchProcess):  # it ended meanwhile
+            if "pgstead.sentinel" in process.cmdline():
+                found.append(process)
+    return found

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from support.members import eventually
 from support.stack import Stack, stack_in
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("standalone"), pytest.mark.timeout(180)]
@@ -83,12 +84,13 @@ def test_a_parameter_is_changed_by_a_reload_where_that_is_enough(stack: Stack) -
     (change,) = stack.plan().values()
     assert (change["action"], change["effect"]) == ("update", "reload")
     stack.up()
-    assert ask(stack.dsn(), "SHOW work_mem") == "5MB"
+    eventually(lambda: ask(stack.dsn(), "SHOW work_mem") == "5MB")  # it was told, and does it
     assert started(stack) == before
     stack.write(**server(postgres_params="-c 'work_mem=5MB' -c 'max_connections=37'"))
     (change,) = stack.plan().values()
     assert change["effect"] == "restart"
     stack.up()
+    stack.becomes_whole()  # a server that listens may refuse for a moment
     assert ask(stack.dsn(), "SHOW max_connections") == "37"
     assert started(stack) != before
     assert stack.plan() == {}

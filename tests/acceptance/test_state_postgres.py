@@ -31,6 +31,7 @@ from pgstead.engine.schema import Migration
 from pgstead.engine.state import State, open_state
 from pgstead.engine.vault import Vault
 from pgstead.errors import StateError
+from pgstead.waiting import wait
 
 pytestmark = pytest.mark.real
 
@@ -278,6 +279,7 @@ def test_a_killed_holder_never_blocks(url: str) -> None:
         assert not is_free(state)
         process.kill()
         process.wait(10)
+        wait(lambda: is_free(state), deadline=10, what="the server to notice")
         with lock(state, "up") as held:
             assert held.still_held()
 

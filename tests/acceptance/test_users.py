@@ -3,7 +3,7 @@
 import os
 import pwd
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ import psutil
 import psycopg
 import pytest
 
+from pgstead.platforms.local.account import service_account
+from pgstead.platforms.local.places import stack_places
 from support.stack import SMALL, Stack, stack_in
 
 pytestmark = [
@@ -52,7 +54,24 @@ def give(folder: Path, entry: pwd.struct_passwd) -> None:
 
 
 def owners(stack: Stack) -> set[str]:
-    return {process.username() for process in stack.processes()}
+    found: set[str] = set()
+    for process in stack.processes():
+        with suppress(psutil.NoSuchProcess):  # it ended meanwhile
+            found.add(process.username())
+    return found
+
+
+def below(folder: Path) -> Iterator[Path]:
+    """All in a folder; what a server removes meanwhile may be among it."""
+    for place, folders, files in os.walk(folder):
+        yield from (Path(place) / name for name in (*folders, *files))
+
+
+def sockets(stack: Stack, user: pwd.struct_passwd) -> Path:
+    """The folder for what has too long a path below the stack's own."""
+    name, _, stack_id = stack.root.name.rpartition("-")
+    account = service_account(user.pw_name)
+    return stack_places(str(stack.root.parent), name, stack_id, account).short
 
 
 def networks(stack: Stack) -> set[str]:
@@ -71,20 +90,25 @@ def test_an_ordinary_user_runs_it_all(own_folder: Path) -> None:
     with of_user(own_folder / "user", "t-ordinary", user) as stack:
         stack.write(SMALL)
         stack.up()
-        assert stack.status()["whole"]
+        stack.becomes_whole()
         assert owners(stack) == {user.pw_name}
         assert stack.root.is_relative_to(stack.folder / "home")
-        for place in stack.root.rglob("*"):
-            assert place.lstat().st_uid == user.pw_uid, place
+        for place in below(stack.root):
+            with suppress(FileNotFoundError):
+                assert place.lstat().st_uid == user.pw_uid, place
         assert stack.root.stat().st_mode & 0o077 == 0
         for words in (["stop", "--yes"], ["start"], ["switchover", "--yes"], ["logs", "etcd-1"]):
             stack.run(words[0], str(stack.file), *words[1:])
         assert all(one["ok"] for one in stack.json("doctor"))
         assert f"servers run as {user.pw_name}" in stack.run("doctor").stdout
+        short = sockets(stack, user)
+        assert short.is_dir()
         stack.destroy()
         left = [p for p in (stack.folder / "home").rglob("*") if "t-ordinary" in str(p)]
         assert left == []
-        assert not Path(f"/tmp/pgstead-{user.pw_uid}").exists()
+        assert not short.exists()
+        with suppress(FileNotFoundError):  # it is gone as well, unless others have theirs in it
+            assert list(short.parent.iterdir()) != []
 
 
 def test_stacks_of_several_users_do_not_meet(own_folder: Path) -> None:

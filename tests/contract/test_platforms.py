@@ -28,7 +28,7 @@ from pgstead.platforms.memory import MemoryPlatform, World
 from pgstead.platforms.software import plain_digest
 from pgstead.waiting import wait
 
-pytestmark = [pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.timeout(400)]  # of which OpenStack's lab may take most, once
 
 PORT = 5432
 SERVER = """\

@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
+from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -24,7 +28,15 @@ from support import oci, seed_systems, virtual
 from support import registry as registries
 from support.libvirt import Libvirtd
 from support.registry import Registry, registry
-from support.seed_systems import ADDRESSES, GATEWAY, IMAGE, MOUNTS, NETWORK, SERVICES
+from support.seed_systems import (
+    ADDRESSES,
+    GATEWAY,
+    IMAGE,
+    MOUNTS,
+    NETWORK,
+    SERVICES,
+    SHARED,
+)
 from support.virtual import Lab, lab
 
 REASONS = [why for why in (virtual.why_not(), registries.why_not(), oci.why_not()) if why]
@@ -33,7 +45,7 @@ pytestmark = [
     pytest.mark.virtual,
     pytest.mark.xdist_group("virtual_systems"),
     pytest.mark.skipif(bool(REASONS), reason="; ".join(REASONS)),
-    pytest.mark.timeout(1200),
+    pytest.mark.timeout(3600),
 ]
 
 FOREIGN = "somebody-elses"
@@ -84,7 +96,7 @@ def up(place: Lab, images: Registry) -> Lab:
 
 def test_nothing_is_left_to_do_after_up(up: Lab) -> None:
     assert up.plan() == {}
-    assert up.stack.status()["whole"]
+    up.stack.becomes_whole(virtual.LATE)
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -151,6 +163,42 @@ def test_machines_have_the_addresses_that_they_were_given(up: Lab) -> None:
     for machine, address in ADDRESSES.items():
         assert up.address(machine) == address
         assert seed_systems.mac(machine) in up.virsh("dumpxml", machine)
+
+
+@pytest.mark.parametrize("machine", SHARED)
+def test_two_machines_share_an_interface_of_the_host(up: Lab, machine: str) -> None:
+    """It is as their variables say. pgstead enters them by the guest agent, others by network."""
+    card = _shared(up.document()["modules"][machine])
+    domain = ET.fromstring(up.virsh("dumpxml", machine))
+    found = domain.iterfind("devices/interface[@type='direct']/source")
+    assert [one.attrib for one in found] == [{"dev": card["interface"], "mode": "bridge"}]
+    with closing(seed_systems.login(up, machine)) as reach, up.daemon.network():
+        said = [reach.run(["ip", "-json", what]).stdout for what in ("address", "route")]
+        asked = reach.run(["resolvectl", "dns"]).stdout
+    links, routes = map(json.loads, said)
+    (link,) = (one for one in links if one["address"] == card["mac"])
+    assert fnmatch(link["ifname"], card["match"])
+    (address,) = (one for one in link["addr_info"] if one["family"] == "inet")
+    assert (address["local"], address["prefixlen"]) == (card["ip"], card["prefix_length"])
+    (way_out,) = (one for one in routes if one["dst"] == "default")
+    assert (way_out["gateway"], way_out["dev"]) == (card["gateway"], link["ifname"])
+    assert f"({link['ifname']}): {' '.join(card['dns_servers'])}" in asked
+
+
+def _shared(module: dict[str, Any]) -> dict[str, Any]:
+    """What a module says of its interface of the host: there are variables of two forms."""
+    if "macvtap_interfaces" in module:
+        (card,) = module["macvtap_interfaces"]
+        return {"match": "*", **card}
+    return {
+        "interface": module["macvtap_interface"],
+        "match": module["macvtap_vm_interface_name_match"],
+        "prefix_length": module["macvtap_subnet_prefix_length"],
+        "gateway": module["macvtap_gateway_ip"],
+        "dns_servers": module["macvtap_dns_servers"],
+        "ip": module["ip"],
+        "mac": module["mac"],
+    }
 
 
 def test_the_load_balancer_follows_its_primary(up: Lab) -> None:
@@ -246,6 +294,7 @@ def test_a_replaced_machine_keeps_its_data(up: Lab) -> None:
     }
     up.stack.up()
     assert up.plan() == {}
+    up.stack.becomes_whole(virtual.LATE)  # the load balancer has to notice first
     assert MAC in up.virsh("dumpxml", "postgres-1")
     assert "of-the-old-system" not in up.says("postgres-1", "ls", "/root")
     assert up.query("postgres-1", "postgres", "superuser", identity) == before

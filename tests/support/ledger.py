@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from pgstead.drills.client import Client, Style
 from pgstead.drills.judge import gaps, rows
@@ -20,12 +20,11 @@ class Ledger:
     """Inserts one row after the other through `dsn`, and keeps what became of each."""
 
     dsn: str
-    pause: float = WRITER.pause
+    style: Style = WRITER
     client: Client = field(init=False)
 
     def __post_init__(self) -> None:
-        style = replace(WRITER, pause=self.pause)
-        self.client = Client(style, [self.dsn], numbering())
+        self.client = Client(self.style, [self.dsn], numbering())
 
     @property
     def _attempts(self) -> tuple[Attempt, ...]:
@@ -54,13 +53,10 @@ class Ledger:
 
 
 @contextmanager
-def writing(dsn: str, *, pause: float = WRITER.pause) -> Iterator[Ledger]:
-    """A ledger that is written while the block runs; at its end no row may be lost.
-
-    `pause` is in seconds, between two rows: an emulated server has enough to do with a few.
-    """
+def writing(dsn: str, style: Style = WRITER) -> Iterator[Ledger]:
+    """A ledger that is written while the block runs; at its end no row may be lost."""
     Table([dsn]).make()
-    ledger = Ledger(dsn, pause)
+    ledger = Ledger(dsn, style)
     ledger.client.start()
     try:
         yield ledger

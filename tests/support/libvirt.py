@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 
 from support.namespaces import UNSHARE, child_of, die_with_us, enter, in_network_of
 
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 
 # The folders that libvirt writes to are the test's own. A sysfs of the new network namespace
 # is needed for bridges; cgroups lie below it and are put back.
@@ -94,7 +94,7 @@ class Libvirtd:
         """A folder for a storage pool that the emulator's user may enter; the same inside."""
         return self.folder / "var" / "images"
 
-    def inside(self, argv: Sequence[str], *, timeout: float = 60) -> str:
+    def inside(self, argv: Sequence[str], *, timeout: float = 180) -> str:
         """Run a command beside the daemon; gives what it wrote."""
         done = subprocess.run(
             [*self.enter, *argv], capture_output=True, text=True, timeout=timeout, check=True
@@ -169,8 +169,9 @@ def _running(folder: Path) -> Iterator[Libvirtd]:
         _wait_until_up(made, process)
         yield made
     finally:
+        left = _cgroups() - before  # what comes from now on is another daemon's
         _end(made, process)
-        _remove_cgroups(_cgroups() - before)
+        _remove_cgroups(left)
 
 
 def _wait_until_up(made: Libvirtd, process: subprocess.Popen[bytes]) -> None:
@@ -215,12 +216,25 @@ def _cgroups() -> set[Path]:
 
 
 def _remove_cgroups(left: set[Path]) -> None:
-    """Remove those that a daemon that was killed has left, once nobody is in them."""
+    """Remove those that a daemon that was killed has left, once nobody is in them.
+
+    Others' daemons run meanwhile: where somebody is, what is empty is about to be used.
+    """
     deadline = time.monotonic() + 5
     while left and time.monotonic() < deadline:
-        for each in list(left):
-            for inner in sorted((*each.glob("**/"), each), reverse=True):
-                with suppress(OSError):
-                    inner.rmdir()
+        for each in left:
+            if not _is_used(each):
+                for folder, _, _ in os.walk(each, topdown=False):
+                    with suppress(OSError):
+                        Path(folder).rmdir()
         left = {each for each in left if each.exists()}
         time.sleep(0.05)
+
+
+def _is_used(cgroup: Path) -> bool:
+    """Whether a process is in it, or in one below; walking bears that others remove some."""
+    for folder, _, _ in os.walk(cgroup):
+        with suppress(OSError):
+            if Path(folder, "cgroup.procs").read_text():
+                return True
+    return False

@@ -143,6 +143,7 @@ def processes(stack: Stack, machine: str) -> dict[int, psutil.Process]:
     """A machine's processes by pid, but for PostgreSQL's children, which hide what they are."""
     mark = f"{stack.root.name.rpartition('-')[2]}/{machine}"
     found: dict[int, psutil.Process] = {}
+    psutil.process_iter.cache_clear()  # it may know another process by an id that is used again
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             if process.environ().get("PGSTEAD_MACHINE") == mark:
@@ -152,15 +153,20 @@ def processes(stack: Stack, machine: str) -> dict[int, psutil.Process]:
 
 def mains(stack: Stack, machine: str, name: str) -> set[int]:
     """The pids of a machine's processes of that name, but for children of the same name."""
-    named = {p.pid: p for p in processes(stack, machine).values() if p.name() == name}
-    return {pid for pid, process in named.items() if process.ppid() not in named}
+    parents: dict[int, int] = {}
+    for pid, process in processes(stack, machine).items():
+        with suppress(psutil.NoSuchProcess):  # it ended meanwhile
+            if process.name() == name:
+                parents[pid] = process.ppid()
+    return {pid for pid, parent in parents.items() if parent not in parents}
 
 
 def kill(stack: Stack, machine: str) -> None:
     """End every process of a machine at once."""
     found = processes(stack, machine)
     for pid in found:
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it ended meanwhile
+            os.kill(pid, signal.SIGKILL)
     psutil.wait_procs(list(found.values()), timeout=10)
 
 

@@ -1,7 +1,8 @@
 """The four systems under their names of old, with the variables that these had, as one stack.
 
 An etcd member, a Patroni member on it, a load balancer that finds it by DNS, and a PostgreSQL
-server of its own in a container of an image. Certificates are made beforehand, and given.
+server of its own in a container of an image. Certificates are made beforehand, and given. Two
+are on the network, two share an interface of the host, by variables of each form.
 Ours alone are the emulated machines' sizes and slow timings, the user of etcd that Patroni
 logs in as, the application's role, and the registry's password and certificate.
 """
@@ -14,16 +15,20 @@ from typing import Any
 
 from pgstead.certificates import Authority, CertificateRequest, KeyPair, issue
 from pgstead.platforms.guests.keys import derived
+from pgstead.reach.guest import GuestReach
+from pgstead.reach.ssh import SshTarget, ssh_reach, write_keys
 from support import oci
 from support.libvirt import Libvirtd
 from support.registry import Registry
 from support.virtual import (
     EMULATED,
     PASSWORD,
+    SLOW_CHECKS,
     SLOW_ETCD,
     SLOW_PATRONI,
     SMALL_POSTGRES,
     USER,
+    Lab,
     platform,
 )
 
@@ -53,10 +58,17 @@ MOUNTS = {
     "postgres-1": "/var/lib/postgresql",
 }
 IMAGE = "databases/postgres"
+INTERFACE = "shared0"
+"""The host's interface that two machines share, and the only one of them that has a wire."""
+SHARED = ("single", "load-balancer-1")
+"""Those two: pgstead enters them by the guest agent."""
 
 
 def make_network(daemon: Libvirtd) -> None:
-    """A network of somebody else's, as users of old have one, that knows the members' name."""
+    """A network of somebody else's, as users of old have one, that knows the members' name.
+
+    The host's interface is plugged into it, so that what shares it is reached from the host, too.
+    """
     xml = (
         f"<network><name>{NETWORK}</name><uuid>{NETWORK_ID}</uuid>"
         f"<bridge name='mynet0' stp='off' delay='0'/><dns><host ip='{ADDRESSES['postgres-1']}'>"
@@ -67,6 +79,12 @@ def make_network(daemon: Libvirtd) -> None:
     file.write_text(xml)
     for words in (("net-define", str(file)), ("net-start", NETWORK)):
         daemon.inside(["virsh", "-c", "qemu:///system", *words])
+    for line in (
+        f"add {INTERFACE} type veth peer name wire0",
+        "set wire0 master mynet0 up",
+        f"set {INTERFACE} up",
+    ):
+        daemon.inside(["ip", "link", *line.split()])
 
 
 def mac(machine: str) -> str:
@@ -93,6 +111,9 @@ def systems(name: str, image: Path, authority: Authority, images: Registry) -> d
     }
 
 
+_USER_KEY = derived("somebody", "admin")
+
+
 def _module(machine: str, source: str, image: Path, **variables: Any) -> dict[str, Any]:
     return {
         "source": source,
@@ -100,17 +121,15 @@ def _module(machine: str, source: str, image: Path, **variables: Any) -> dict[st
         "image": str(image),
         "cloud_init_volume_pool": "default",
         "ssh_admin_user": USER,
-        "ssh_admin_public_key": derived("somebody", "admin").public,
+        "ssh_admin_public_key": _USER_KEY.public,
         **EMULATED,
         **variables,
     }
 
 
-def _named(machine: str) -> dict[str, Any]:
-    """An interface on the network by its name, with all that its variables can say."""
+def _interface(machine: str) -> dict[str, Any]:
+    """All that the variables of an interface can say, but for what it is connected to."""
     return {
-        "network_name": NETWORK,
-        "network_id": "",
         "prefix_length": 24,
         "ip": ADDRESSES[machine],
         "mac": mac(machine),
@@ -122,12 +141,13 @@ def _named(machine: str) -> dict[str, Any]:
 def _etcd(image: Path, authority: Authority) -> dict[str, Any]:
     """The gateway, which Patroni needs, excludes certificates of clients: passwords are left."""
     pair = _issued("etcd-1", authority, ADDRESSES["etcd-1"], "127.0.0.1")
+    interface = {"network_id": NETWORK_ID, "ip": ADDRESSES["etcd-1"], "mac": mac("etcd-1")}
     user = {"name": "patroni", "password": "${passwords.patroni}", "prefixes": ["/patroni/"]}
     return _module(
         "etcd-1",
         "kvm-etcd-server",
         image,
-        libvirt_networks=[_named("etcd-1")],
+        libvirt_network=interface,
         etcd={"grpc_gateway_enabled": True, "client_cert_auth": False, **SLOW_ETCD},
         authentication_bootstrap={
             "bootstrap": True,
@@ -152,7 +172,11 @@ def _single(image: Path, authority: Authority, images: Registry) -> dict[str, An
         "single",
         "kvm-postgres-server",
         image,
-        network_id=NETWORK_ID,
+        macvtap_interface=INTERFACE,
+        macvtap_vm_interface_name_match="e*",
+        macvtap_subnet_prefix_length=24,
+        macvtap_gateway_ip=GATEWAY,
+        macvtap_dns_servers=[GATEWAY],
         ip=ADDRESSES["single"],
         mac=mac("single"),
         postgres_image=f"{IMAGE}:{oci.postgres_major()}",
@@ -182,7 +206,7 @@ def _patroni(name: str, image: Path, authority: Authority) -> dict[str, Any]:
         "kvm-patroni-server",
         image,
         memory=640,
-        libvirt_networks=[_named("postgres-1")],
+        libvirt_networks=[{"network_name": NETWORK, "network_id": "", **_interface("postgres-1")}],
         postgres={
             "params": [SMALL_POSTGRES],
             "superuser_password": "${passwords.superuser}",
@@ -211,16 +235,11 @@ def _patroni(name: str, image: Path, authority: Authority) -> dict[str, Any]:
 
 
 def _load_balancer(image: Path, authority: Authority) -> dict[str, Any]:
-    interface = {
-        "network_id": NETWORK_ID,
-        "ip": ADDRESSES["load-balancer-1"],
-        "mac": mac("load-balancer-1"),
-    }
     return _module(
         "load-balancer-1",
         "kvm-postgres-load-balancer",
         image,
-        libvirt_network=interface,
+        macvtap_interfaces=[{"interface": INTERFACE, **_interface("load-balancer-1")}],
         admin_user_password="for-the-console-alone",
         haproxy={
             "postgres_nodes_max_count": 3,
@@ -232,9 +251,18 @@ def _load_balancer(image: Path, authority: Authority) -> dict[str, Any]:
                 "certificate_validity_period": 876000,
                 "certificate_early_renewal_period": 8760,
             },
-            "checks": {"inter": "2s", "fall": 3, "rise": 1},
+            "checks": {"inter": SLOW_CHECKS["inter"], "fall": 3, "rise": 1},
         },
     )
+
+
+def login(up: Lab, machine: str) -> GuestReach:
+    """A way into a machine for the user whose key the stack file gives: by network and ssh."""
+    folder = up.stack.folder
+    target = SshTarget(machine, ADDRESSES[machine], USER, folder / "user", folder / "sockets")
+    host_key = up.says(machine, "cat", "/etc/ssh/ssh_host_ed25519_key.pub")
+    write_keys(target, private_key=_USER_KEY.private, host_key=host_key)
+    return ssh_reach(target)
 
 
 def _issued(name: str, authority: Authority, *addresses: str) -> KeyPair:

@@ -130,6 +130,7 @@ class Stack:
 
     def processes(self) -> list[psutil.Process]:
         """Every process whose working folder or command line names the stack."""
+        psutil.process_iter.cache_clear()  # it may know another by an id that is used again
         return [process for process in psutil.process_iter() if self._owns(process)]
 
     def _owns(self, process: psutil.Process) -> bool:

@@ -20,6 +20,7 @@ from pgstead.certificates import Authority, CertificateRequest, issue, make_auth
 from pgstead.image.tools import missing
 from pgstead.machine import File
 from pgstead.reach.guest import GuestReach
+from pgstead.reach.guest_agent import agent_reach, libvirt_call
 from pgstead.reach.ssh import SshTarget, ssh_reach
 from pgstead.waiting import wait
 from support import libvirt as daemons
@@ -29,8 +30,10 @@ from support.stack import QUICKSTART, Stack, stack_in
 SUBNET = "10.77.0.0/24"
 PASSWORD = "only-for-this-test"
 USER = "ubuntu"
-UP_SECONDS = 900.0
+UP_SECONDS = 1800.0
 """For anything that boots machines, emulated, on two processors that do other work too."""
+LATE = 180.0
+"""For all to answer at the same time: one that is asked while its host is busy may be late."""
 
 EMULATED: dict[str, Any] = {
     "vcpus": 1,
@@ -60,8 +63,8 @@ def platform(image: Path) -> dict[str, Any]:
         "network": "lab",
         "networks": {"lab": {"subnet": SUBNET, "mode": "isolated"}},
         "data_size": 1,
-        "boot_deadline": 600,
-        "cloud_init_deadline": 900,
+        "boot_deadline": 1200,
+        "cloud_init_deadline": 1500,
     }
 
 
@@ -122,7 +125,13 @@ class Lab:
             unseen = [one for one in found.values() if one["action"] == "unknown"]
             return None if unseen else found
 
-        return wait(seen, deadline=180, what="a plan that knows everything")
+        return wait(seen, deadline=LATE, what="a plan that knows everything")
+
+    def roles(self) -> dict[str, str]:
+        """The Patroni members' roles, once all is as it should be."""
+        words = ("status", str(self.stack.file), "--wait", str(LATE))
+        members = self.stack.json(*words)["members"]
+        return {m["machine"]: m["role"] for m in members if m["machine"].startswith("postgres-")}
 
     @property
     def ca(self) -> Path:
@@ -161,33 +170,46 @@ class Lab:
             return found.fetchall() if found.description else []
 
     def etcdctl(self, *words: str, ca: Path | None = None) -> subprocess.CompletedProcess[str]:
-        """Run etcdctl beside the daemon; a failing command is an answer."""
+        """Run etcdctl beside the daemon; a failing command is an answer.
+
+        By itself it gives 2 s to a login, in which an emulated machine reckons a password's digest.
+        """
         endpoint = f"--endpoints=https://{self.address('etcd-1')}:2379"
+        patience = ("--dial-timeout=20s", "--command-timeout=60s")
+        options = (endpoint, *patience, f"--cacert={ca or self.ca}")
         return subprocess.run(
-            [*self.daemon.enter, "etcdctl", endpoint, f"--cacert={ca or self.ca}", *words],
+            [*self.daemon.enter, "etcdctl", *options, *words],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
             check=False,
         )
 
     @contextmanager
     def inside(self, machine: str) -> Iterator[GuestReach]:
-        """A way into a machine by ssh, its host key known beforehand, as pgstead keeps it."""
+        """The way into a machine that pgstead takes: by ssh, its host key known beforehand, as
+        pgstead keeps it, or by the guest agent."""
         keys = self.stack.folder / ".pgstead" / self.stack.name / "ssh"
         sockets = self.stack.folder / "sockets"
         target = SshTarget(machine, self.address(machine), USER, keys, sockets)
         with self.daemon.network():
-            reach = ssh_reach(target)
+            by_ssh = target.known_hosts.exists()
+            reach = ssh_reach(target) if by_ssh else self._by_agent(machine)
             try:
                 yield reach
             finally:
                 reach.close()
 
+    def _by_agent(self, machine: str) -> GuestReach:
+        import libvirt  # noqa: PLC0415
+
+        domain = libvirt.open(self.daemon.uri).lookupByName(machine)
+        return agent_reach(machine, libvirt_call(domain, machine))
+
     def says(self, machine: str, *words: str) -> str:
         """What a command in a machine writes; it must end well."""
         with self.inside(machine) as reach:
-            done = reach.run(words, timeout=60)
+            done = reach.run(words, timeout=180)
         assert done.code == 0, (words, done)
         return done.stdout.strip()
 

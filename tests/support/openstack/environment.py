@@ -12,7 +12,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,5 +132,6 @@ def _announce(made: Environment) -> None:
 def forget_unused() -> None:
     """Remove environments, 0.8 GB each, and initial states that nobody asked for lately."""
     for stamp in base_folder().glob(f"*/{COMPLETE}"):
-        if time.time() - stamp.stat().st_mtime > KEPT_SECONDS:
-            shutil.rmtree(stamp.parent)
+        with suppress(FileNotFoundError):  # another process is forgetting it
+            if time.time() - stamp.stat().st_mtime > KEPT_SECONDS:
+                shutil.rmtree(stamp.parent, ignore_errors=True)

@@ -17,7 +17,7 @@ from support.openstack.environment import Environment
 from support.openstack.services import FIRST, SERVICES
 
 START_SECONDS = 180.0
-STOP_SECONDS = 10.0
+STOP_SECONDS = 60.0
 CONNECT_SECONDS = 1.0
 
 

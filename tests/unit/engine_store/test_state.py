@@ -181,7 +181,7 @@ print(o(sys.argv[1], 'demo', create=True).stack_id)"
 def test_two_processes_create_it_at_once(url: str) -> None:
     command = [sys.executable, "-c", CREATE, url]
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    ids = {each.communicate(timeout=30)[0].strip() for each in started}
+    ids = {each.communicate(timeout=120)[0].strip() for each in started}
     assert [each.returncode for each in started] == [0, 0, 0]
     assert len(ids) == 1
 
@@ -211,7 +211,7 @@ def test_two_threads_migrate_at_once(url: str, state: State) -> None:
 
     def migrate(_: int) -> bool:
         database = Database(url)
-        barrier.wait(5)
+        barrier.wait(60)
         try:
             return schema.prepare(database, create=True, migrations=two_versions(database))
         finally:

@@ -27,8 +27,9 @@ DOMAIN = "test"
 
 
 @pytest.fixture
-def world() -> Iterator[Any]:
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A connection; all connections of a process to this driver see one world."""
+    monkeypatch.setattr(events, "END_SECONDS", 60.0)  # a listener that ends has ended
     with closing(libvirt.open(URI)) as opened:
         domain = opened.lookupByName(DOMAIN)
         if not domain.isActive():
@@ -79,7 +80,7 @@ class Count:
 
     def reach(self, number: int) -> None:
         with self._more:
-            assert self._more.wait_for(lambda: self.number >= number, 10), self.number
+            assert self._more.wait_for(lambda: self.number >= number, 60), self.number
 
 
 def test_the_end_and_the_start_of_a_machine_are_told(world: Any, platform: Make) -> None:

@@ -16,13 +16,14 @@ from typing import Any
 
 import pytest
 
+from pgstead import procfs
 from pgstead.machine import Machine, replace_tokens
 from pgstead.waiting import wait
 
 Tree = dict[str, Any]
 Make = Callable[..., Machine]
 
-SECONDS = 20
+SECONDS = 60
 
 PODMAN = """#!/bin/sh
 case "$1" in
@@ -82,11 +83,18 @@ def script(
     process = subprocess.Popen(words, env=environment, process_group=0)
     try:
         wait((folder / "pid").exists, deadline=SECONDS, what="the server")
+        wait(lambda: _listens(process), deadline=SECONDS, what="the script to hear signals")
         yield process
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(SECONDS)
+
+
+def _listens(script: subprocess.Popen[bytes]) -> bool:
+    """Whether it waits for its server, as it does once all that it hears is set."""
+    seen = procfs.stat(script.pid)
+    return seen is not None and seen.state == "S"
 
 
 def _program(path: Path, text: str) -> None:
