@@ -45,8 +45,8 @@ def power_off(services: Services, boot: str) -> None:
 
 def freeze(services: Services) -> None:
     """Stop every process of the machine by a signal that none of them can catch."""
-    name = services.card.machine
-    wait(lambda: _all_frozen(services), deadline=FREEZE_SECONDS, what=f"{name} to be frozen")
+    name, told = services.card.machine, set[str]()
+    wait(lambda: _all_frozen(services, told), deadline=FREEZE_SECONDS, what=f"{name} to be frozen")
 
 
 def thaw(services: Services) -> None:
@@ -56,16 +56,29 @@ def thaw(services: Services) -> None:
 
 
 def _all_thawed(services: Services) -> bool:
-    """One that a process not yet stopped started meanwhile takes another round."""
-    frozen = [one for one in services.mine() if processes.is_frozen(one)]
-    for process in frozen:
+    """All are told: one that the kernel holds would otherwise stop later, as it was told before.
+
+    One that a process not yet stopped started meanwhile takes another round.
+    """
+    mine = services.mine()
+    for process in mine:
         processes.send(process, signal.SIGCONT)
-    return not frozen
+    return not any(map(processes.is_frozen, mine))
 
 
-def _all_frozen(services: Services) -> bool | None:
-    """Freeze all of them; a process started meanwhile by one not yet frozen takes another round."""
-    moving = [one for one in services.mine() if not processes.is_frozen(one)]
+def _all_frozen(services: Services, told: set[str]) -> bool | None:
+    """Freeze all of them; a process started meanwhile by one not yet frozen takes another round.
+
+    One that the kernel holds, and that was `told`, does nothing more either. It may never stop:
+    who started a program waits in the kernel until that runs, and it may stand still before it
+    does (vfork(2)).
+    """
+    moving = [
+        one
+        for one in services.mine()
+        if not processes.is_frozen(one) and not (one.identity in told and processes.is_held(one))
+    ]
     for process in moving:
         processes.send(process, signal.SIGSTOP)
+        told.add(process.identity)
     return None if moving else True

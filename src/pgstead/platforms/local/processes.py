@@ -28,6 +28,7 @@ BEFORE_THE_SERVER = ("sh", "env", WAITING_FOR_LOCK)
 
 _DEAD = ("Z", "X")
 _STOPPED = ("T", "t")
+_HELD = "D"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,11 @@ def is_becoming(process: Process) -> bool:
 def is_frozen(process: Process) -> bool:
     """Whether it was stopped by a signal, as `process` tells of it."""
     return process.state in _STOPPED
+
+
+def is_held(process: Process) -> bool:
+    """Whether the kernel had it wait, as a rule for a disk: no signal stops it meanwhile."""
+    return process.state == _HELD
 
 
 def catches(process: Process, number: int) -> bool:
