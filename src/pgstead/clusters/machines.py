@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
-from pgstead.clusters import etcd_machine, patroni_machine, places
+from pgstead.clusters import etcd_machine, patroni_machine, places, postgres
 from pgstead.clusters.deciding import patiently
 from pgstead.clusters.etcd_view import Previous
 from pgstead.clusters.groups import Groups, group
@@ -14,7 +14,7 @@ from pgstead.clusters.rolling import Do, Next
 from pgstead.engine.plan import RUNNING
 from pgstead.engine.resource import Data, Observed, Recorded, Resource, Step, Steps
 from pgstead.machine import Machine, OnChange
-from pgstead.membership import EtcdMember, PatroniMember
+from pgstead.membership import EtcdMember, PatroniMember, StandaloneServer
 from pgstead.platforms.base import Digest, Platform
 
 KIND = "machine"
@@ -108,6 +108,8 @@ class MachineProvider:
             yield from self.patroni.around(machine.membership, steps, keeps_leading=adopted)
         else:
             yield from steps
+            if machine is not None and isinstance(machine.membership, StandaloneServer):
+                yield from _answering(machine, machine.membership)
 
     def _all_well(self, name: str, *, space: bool = True) -> Steps:
         """Wait for the health of every other member in the stack, of whichever cluster.
@@ -126,6 +128,13 @@ class MachineProvider:
         if decide().do is Do.WAIT:
             what = f"the stack's clusters before {name} is disturbed"
             yield Step(f"wait for {what}", partial(_wait, decide, what))
+
+
+def _answering(machine: Machine, server: StandaloneServer) -> Steps:
+    """A server that listens may still be recovering, or be the one that is about to stop."""
+    if machine.guest.running:
+        title = f"wait until {machine.name} takes connections"
+        yield Step(title, partial(postgres.wait_answers, server))
 
 
 def _wait(decide: Callable[[], Next], what: str) -> None:

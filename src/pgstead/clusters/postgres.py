@@ -260,6 +260,17 @@ def wait_primary(target: Target) -> str:
     )
 
 
+def wait_answers(server: StandaloneServer) -> None:
+    """Return once that server takes connections."""
+    user = server.access.superuser
+    login = Login(server.address, server.port, user.name, user.password, server.ca)
+    wait(
+        lambda: answers(login),
+        deadline=SERVER_SECONDS,
+        what=f"{server.name} to take connections",
+    )
+
+
 def _led(target: Target) -> str | None:
     """The primary; members are asked sparingly while nobody leads: they have enough to do."""
     if target.scope is None:
