@@ -35,8 +35,11 @@ HINT = "see `pgstead status` and the members' logs; a rerun goes on from here"
 def ready(scope: PatroniScope) -> rolling.Next:
     """Whether every member serves and, where commits wait, a standby they wait for is named.
 
-    While a cluster is bootstrapped any standby may acknowledge, even a base backup.
+    While a cluster is bootstrapped any standby may acknowledge, even a base backup. Until
+    somebody leads, one member alone is asked: all have enough to do.
     """
+    if patroni_view.leader(scope) is None:
+        return rolling.Next(rolling.Do.WAIT, "nobody says who leads")
     view = patroni_view.look(scope)
     if view is None:
         return rolling.Next(rolling.Do.WAIT, "no member answers")

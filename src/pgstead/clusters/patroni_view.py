@@ -37,14 +37,15 @@ def _ask(member: PatroniMember) -> tuple[ClusterView, dict[str, Any]] | None:
 
 
 def leader(scope: PatroniScope) -> str | None:
-    """The name of the member that leads, as the first that answers has it."""
-    return first(_leader, scope.members)
+    """The name of the member that leads, as the first that answers has it; None if none does."""
+    return first(_leader, scope.members) or None
 
 
 def _leader(member: PatroniMember) -> str | None:
+    """Empty for nobody: all know the same, and are not asked for it one after the other."""
     with suppress(ClientError):
         found = api(member).cluster().leader
-        return found.name if found else None
+        return found.name if found else ""
     return None
 
 
