@@ -9,6 +9,7 @@ logs in as, the application's role, and the registry's password and certificate.
 
 from __future__ import annotations
 
+import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ MOUNTS = {
 }
 IMAGE = "databases/postgres"
 INTERFACE = "shared0"
-"""The host's interface that two machines share, and the only one of them that has a wire."""
+"""The host's interface that two machines share."""
 SHARED = ("single", "load-balancer-1")
 """Those two: pgstead enters them by the guest agent."""
 
@@ -67,7 +68,7 @@ SHARED = ("single", "load-balancer-1")
 def make_network(daemon: Libvirtd) -> None:
     """A network of somebody else's, as users of old have one, that knows the members' name.
 
-    The host's interface is plugged into it, so that what shares it is reached from the host, too.
+    The host's interface is plugged into it, so that the host reaches what shares that.
     """
     xml = (
         f"<network><name>{NETWORK}</name><uuid>{NETWORK_ID}</uuid>"
@@ -79,12 +80,26 @@ def make_network(daemon: Libvirtd) -> None:
     file.write_text(xml)
     for words in (("net-define", str(file)), ("net-start", NETWORK)):
         daemon.inside(["virsh", "-c", "qemu:///system", *words])
-    for line in (
-        f"add {INTERFACE} type veth peer name wire0",
-        "set wire0 master mynet0 up",
-        f"set {INTERFACE} up",
-    ):
-        daemon.inside(["ip", "link", *line.split()])
+    _make_interface(daemon)
+
+
+def _make_interface(daemon: Libvirtd) -> None:
+    """Make the interface, and have those that follow get numbers that are nobody else's.
+
+    A macvtap's file is /dev/tapN, N being its number in its own network; but there is one /dev
+    for all of them, and what is there already is opened, be it the file of another's guest.
+    """
+    passed = range(500 + secrets.randbelow(500))
+    lines = (
+        *(f"link add name a{number} group 7 type veth peer name b{number}" for number in passed),
+        "link delete group 7",
+        f"link add name {INTERFACE} type veth peer name wire0",
+        "link set wire0 master mynet0 up",
+        f"link set {INTERFACE} up",
+    )
+    file = daemon.folder / "interfaces"
+    file.write_text("\n".join(lines) + "\n")
+    daemon.inside(["ip", "-batch", str(file)])
 
 
 def mac(machine: str) -> str:
