@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import ssl
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -83,8 +85,7 @@ class Https:
         connection = _connection(self, timeout or self.timeout)
         try:
             connection.request(method, path, data, sent)
-            response = connection.getresponse()
-            return Answer(asked, response.status, response.read().decode(errors="replace"))
+            return _answer(connection, asked)
         except (OSError, http.client.HTTPException) as error:
             raise _unreachable(asked, error) from None
         finally:
@@ -128,8 +129,7 @@ class KeptHttps:
         self._connection = self._connection or _connection(self.server, self.server.timeout)
         try:
             self._connection.request(method, path, data, sent)
-            response = self._connection.getresponse()
-            return Answer(asked, response.status, response.read().decode(errors="replace"))
+            return _answer(self._connection, asked)
         except BaseException:
             self.close()
             raise
@@ -148,6 +148,18 @@ _CLOSED = (ConnectionError, ssl.SSLError, http.client.HTTPException)
 def _connection(server: Https, timeout: float) -> http.client.HTTPSConnection:
     context = client_context(server.tls)
     return http.client.HTTPSConnection(server.host, server.port, context=context, timeout=timeout)
+
+
+def _answer(connection: http.client.HTTPSConnection, asked: str) -> Answer:
+    """Read an answer, whose first part is acknowledged at once.
+
+    Patroni sends its answers in two parts, the second once the first is acknowledged, which
+    Linux puts off for 40 ms (tcp(7), TCP_QUICKACK; Patroni 4.1.5).
+    """
+    if sys.platform == "linux":
+        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+    response = connection.getresponse()
+    return Answer(asked, response.status, response.read().decode(errors="replace"))
 
 
 def _unreachable(asked: str, error: BaseException) -> Unreachable:
