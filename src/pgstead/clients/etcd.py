@@ -41,6 +41,9 @@ WRONG_PASSWORD = "invalid user ID or password"  # noqa: S105 - etcd's words
 OUT_OF_SPACE = "alarm NOSPACE: etcd takes no writes; `pgstead etcd defrag` frees space"
 STALE_TOKEN = "invalid auth token"  # noqa: S105 - etcd's words
 REVISION = "revision of auth store is old"
+NO_USER = "user name is empty"
+LOGIN_AGAIN = (STALE_TOKEN, REVISION, NO_USER)
+"""What etcd says to a token that has aged, or to none since authentication was enabled."""
 
 
 class EtcdError(ClientError):
@@ -260,17 +263,18 @@ class EtcdClient:
         try:
             return _parsed(self._ask("POST", path, body or {}, self._token))
         except EtcdError as error:
-            if self.user is None or not (STALE_TOKEN in error.reason or REVISION in error.reason):
+            if self.user is None or not any(each in error.reason for each in LOGIN_AGAIN):
                 raise
         self._token = self._fetch_token()
         return _parsed(self._ask("POST", path, body or {}, self._token))
 
-    def _fetch_token(self) -> str | None:
+    def _fetch_token(self) -> str:
+        """A new token; empty while the cluster asks for none."""
         try:
             return self._login(self.user or "", self.password or "")
         except EtcdError as error:
             if NOT_ENABLED in error.reason:
-                return None
+                return ""
             raise
 
     def _login(self, user: str, password: str) -> str:

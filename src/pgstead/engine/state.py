@@ -5,11 +5,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from pgstead.engine import schema
 from pgstead.engine.database import FOLDER, Database
@@ -17,6 +16,9 @@ from pgstead.engine.history import History, timestamp
 from pgstead.engine.resource import Recorded
 from pgstead.engine.schema import materials, resources, stacks
 from pgstead.errors import StateError
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
 
 
 def default_url(stack_file: Path, name: str) -> str:
@@ -69,10 +71,9 @@ def _of_stack(database: Database, stack_name: str, *, create: bool) -> State:
     if not found and not create:
         return State(database, stack_name, _new_id(), writable=False)
     if not found:
-        dialect = postgresql if database.kind == "postgresql" else sqlite
         row = {"name": stack_name, "id": _new_id(), "created": timestamp()}
         # Another process may have made it meanwhile: the first one counts.
-        database.write(dialect.insert(stacks).values(row).on_conflict_do_nothing())
+        database.write(_insert(database, stacks).values(row).on_conflict_do_nothing())
         found = database.read(wanted)
     return State(database, stack_name, str(found[0].id), writable=True)
 
@@ -188,14 +189,23 @@ _SET_CHECK = (
 
 
 def _upsert(database: Database) -> sa.Executable:
-    """Written out for each dialect, since SQL leaves it to them."""
-    insert: postgresql.Insert | sqlite.Insert
-    insert = (postgresql if database.kind == "postgresql" else sqlite).insert(resources)
+    insert = _insert(database, resources)
     keys = ("stack", "address")
     others = {
         each.name: insert.excluded[each.name] for each in resources.c if each.name not in keys
     }
     return insert.on_conflict_do_update(index_elements=keys, set_=others)
+
+
+def _insert(database: Database, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
+    """Each dialect's own, since SQL leaves it to them what becomes of rows that are there."""
+    if database.kind == "postgresql":
+        from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - seldom, and slow to import
+
+        return postgresql.insert(table)
+    from sqlalchemy.dialects import sqlite  # noqa: PLC0415 - not where the other one is meant
+
+    return sqlite.insert(table)
 
 
 def recorded_row(stack: str, recorded: Recorded) -> dict[str, Any]:

@@ -137,6 +137,24 @@ class TestEtcdClient:
         server(reply)
         assert EtcdClient(AT, TLS, "root", "secret").roles() == ("root",)
 
+    def test_who_needed_no_token_logs_in_once_authentication_is_on(self, server: Server) -> None:
+        on = False
+
+        def reply(host: str, path: str, body: Any, headers: dict[str, str]) -> Answer:
+            if path.endswith("authenticate"):
+                off = answer({"error": "etcdserver: authentication is not enabled"}, 412)
+                return answer({"token": "new"}) if on else off
+            if on and headers.get("Authorization") != "new":
+                return answer({"error": "etcdserver: user name is empty"}, 400)
+            return answer({"roles": ["root"]})
+
+        asked = server(reply)
+        client = EtcdClient(AT, TLS, "root", "secret")
+        assert client.roles() == client.roles() == ("root",)
+        assert [path for _, path in asked].count("/v3/auth/authenticate") == 1
+        on = True
+        assert client.roles() == ("root",)
+
     def test_errors_say_what_and_never_a_secret(self, server: Server) -> None:
         server(lambda *_: answer({"error": "etcdserver: permission denied"}, 403))
         client = EtcdClient(AT, TLS, "root", "hush-hush")
