@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from pgstead.clients.etcd import EtcdClient
@@ -120,8 +121,11 @@ class EtcdProvider(Resident):
             return
         seen = partial(self._password_seen, cluster, client)
         users = {user.name: user for user in access.users}
-        yield from together(seen, {user_key(name): user for name, user in users.items()}).items()
-        root = as_root(cluster, self.previous, endpoints=client.endpoints)
+        with ThreadPoolExecutor(1) as pool:  # etcd makes passwords slow: all at the same time
+            asked = pool.submit(as_root, cluster, self.previous, endpoints=client.endpoints)
+            found = together(seen, {user_key(name): user for name, user in users.items()})
+            root = asked.result()
+        yield from found.items()
         yield user_key(admin[0]), self.digest(root.password or "")
         yield from self._prefixes_seen(root, access)
 
