@@ -1,14 +1,17 @@
 """A PostgreSQL of its own, from first to last: the module `postgres-server`."""
 
+import os
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 
-from support.members import eventually
+from support.members import eventually, mains
 from support.stack import Stack, stack_in
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("standalone"), pytest.mark.timeout(180)]
@@ -113,6 +116,17 @@ def test_a_certificate_is_renewed_without_a_restart(stack: Stack) -> None:
     assert stack.status()["members"][0]["certificate_expires"] > ends
     assert started(stack) == before
     assert stack.plan() == {}
+
+
+def test_a_backend_that_outlives_its_server_does_not_keep_it_from_starting(stack: Stack) -> None:
+    with psycopg.connect(stack.dsn()) as client:
+        backend = psutil.Process(client.info.backend_pid)
+        backend.suspend()
+        (main,) = mains(stack, "db", "postgres")
+        os.kill(main, signal.SIGKILL)
+        backend.wait(30)
+    stack.becomes_whole()
+    assert main not in mains(stack, "db", "postgres")
 
 
 def test_stop_and_start_keep_its_data(stack: Stack) -> None:
