@@ -35,7 +35,8 @@ mount --rbind /sys/fs/cgroup "$base/cgroup"
 mount -t sysfs sysfs /sys
 mount --rbind "$base/cgroup" /sys/fs/cgroup
 umount -l "$base/cgroup"
-# Containers want one kind of cgroups; where there are both, the old ones have the controllers.
+# Machines have no cgroups: all daemons would share them, called by a machine's number and name.
+# Containers want one kind of them; where there are both, the old ones have the controllers.
 if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi
 cp -a /etc/libvirt/. "$base/etc/"
 rm -rf "$base"/etc/qemu/networks/* "$base"/etc/storage "$base"/etc/qemu/*.xml
@@ -43,6 +44,7 @@ cat >"$base/etc/qemu.conf" <<'EOF'
 stdio_handler = "file"
 security_driver = "none"
 remember_owner = 0
+cgroup_controllers = []
 EOF
 cat >"$base/etc/libvirtd.conf" <<'EOF'
 auth_unix_rw = "none"
@@ -216,19 +218,18 @@ def _cgroups() -> set[Path]:
 
 
 def _remove_cgroups(left: set[Path]) -> None:
-    """Remove those that a daemon that was killed has left, once nobody is in them.
+    """Remove those that a daemon that was killed has left: of nobody for five seconds.
 
-    Others' daemons run meanwhile: where somebody is, what is empty is about to be used.
+    Others' daemons run meanwhile, and have made one a moment before somebody is in it.
     """
     deadline = time.monotonic() + 5
     while left and time.monotonic() < deadline:
-        for each in left:
-            if not _is_used(each):
-                for folder, _, _ in os.walk(each, topdown=False):
-                    with suppress(OSError):
-                        Path(folder).rmdir()
-        left = {each for each in left if each.exists()}
+        left = {each for each in left if each.exists() and not _is_used(each)}
         time.sleep(0.05)
+    for each in left:
+        for folder, _, _ in os.walk(each, topdown=False):
+            with suppress(OSError):
+                Path(folder).rmdir()
 
 
 def _is_used(cgroup: Path) -> bool:
