@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -61,6 +62,26 @@ def stopping() -> None:
     err().print("stopping; Ctrl-C again stops at once", style="yellow")
 
 
+def await_line() -> None:
+    """Wait until standard input has a line, or its end, or a signal comes.
+
+    A signal that comes just before `input` begins to read would be heard after the answer only;
+    here its number in a pipe ends the wait (`signal.set_wakeup_fd`).
+    """
+    import select  # noqa: PLC0415 - where somebody is asked alone
+    import signal  # noqa: PLC0415
+
+    reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    before = signal.set_wakeup_fd(writing)
+    try:
+        while not select.select([sys.stdin, reading], [], [])[0].count(sys.stdin):
+            os.read(reading, 1)  # of a signal that stops nothing, as of a window's new size
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(reading)
+        os.close(writing)
+
+
 def confirm(question: str, *, yes: bool, flag: str = "--yes") -> bool:
     """Ask, unless `yes`; where nobody can answer, say which flag to give.
 
@@ -74,6 +95,7 @@ def confirm(question: str, *, yes: bool, flag: str = "--yes") -> bool:
         )
     err().print(f"[bold]{question}[/] Only 'yes' goes on: ", end="")
     try:
+        await_line()
         return input().strip() == "yes"
     except EOFError:  # Ctrl-D
         err().print()
