@@ -22,6 +22,8 @@ from tempfile import TemporaryDirectory
 from support.namespaces import UNSHARE, child_of, die_with_us, enter, in_network_of
 
 START_SECONDS = 180.0
+EMPTY_SECONDS = 2.0
+"""For how long nobody is in a cgroup that is removed."""
 
 # The folders that libvirt writes to are the test's own. A sysfs of the new network namespace
 # is needed for bridges; cgroups lie below it and are put back.
@@ -218,18 +220,27 @@ def _cgroups() -> set[Path]:
 
 
 def _remove_cgroups(left: set[Path]) -> None:
-    """Remove those that a daemon that was killed has left: of nobody for five seconds.
+    """Remove those that a daemon that was killed has left, once nobody was in them for a while.
 
     Others' daemons run meanwhile, and have made one a moment before somebody is in it.
     """
-    deadline = time.monotonic() + 5
-    while left and time.monotonic() < deadline:
-        left = {each for each in left if each.exists() and not _is_used(each)}
+    deadline = time.monotonic() + 10
+    empty = dict.fromkeys(left, time.monotonic())
+    while empty and time.monotonic() < deadline:
+        for each in [each for each in empty if not each.exists()]:
+            del empty[each]
+        for each, since in empty.items():
+            if _is_used(each):
+                empty[each] = time.monotonic()
+            elif time.monotonic() - since > EMPTY_SECONDS:
+                _remove(each)
         time.sleep(0.05)
-    for each in left:
-        for folder, _, _ in os.walk(each, topdown=False):
-            with suppress(OSError):
-                Path(folder).rmdir()
+
+
+def _remove(cgroup: Path) -> None:
+    for folder, _, _ in os.walk(cgroup, topdown=False):
+        with suppress(OSError):
+            Path(folder).rmdir()
 
 
 def _is_used(cgroup: Path) -> bool:
